@@ -1,0 +1,1 @@
+"""Read and write SAEs; the own format is SAELens's."""

@@ -1,0 +1,1 @@
+"""The hidden space itself: PCA, higher moments, multicollinearity, trust in coefficients."""

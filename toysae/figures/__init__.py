@@ -1,0 +1,1 @@
+"""Functions from tables and arrays to matplotlib figures."""

@@ -1,0 +1,1 @@
+"""Which features fire, and how strongly."""

@@ -1,0 +1,1 @@
+"""From feature coefficients to the hidden activations an SAE sees."""

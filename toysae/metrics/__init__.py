@@ -1,0 +1,1 @@
+"""Pure functions that hold SAEs against the truth and against each other."""

@@ -1,0 +1,1 @@
+"""Run directories, provenance, findings, and the one table of a sweep."""

@@ -1,0 +1,1 @@
+"""SAE families: one file a family."""
