@@ -1,0 +1,111 @@
+"""From configuration to objects: the one place that instantiates.
+
+A configuration node is a mapping with a `name` and the fields of the dataclass of that name. The
+dataclasses are the schema (types here, ranges in their `__post_init__`); YAML holds the values.
+A wrong name lists the known ones, a wrong value says its key and what is allowed.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import OmegaConf
+
+from toysae.errors import ConfigError
+from toysae.generators.base import Generator
+from toysae.generators.composed_sets import ComposedSets
+from toysae.hidden.base import HiddenConfig
+from toysae.hidden.orthonormal import Orthonormal
+from toysae.hidden.toy_model import ToyModel
+from toysae.saes.relu import ReLU
+from toysae.saes.trainable import TrainableFamily
+from toysae.training.trainer import Trainer
+
+GENERATORS: dict[str, type[Generator]] = {c.name: c for c in (ComposedSets,)}
+HIDDEN_SPACES: dict[str, type[HiddenConfig]] = {c.name: c for c in (Orthonormal, ToyModel)}
+SAES: dict[str, type[TrainableFamily]] = {c.name: c for c in (ReLU,)}
+
+T = TypeVar("T")
+
+
+def build_generator(node: object) -> Generator:
+    """The generator that a `generator` node describes."""
+    return _by_name("generator", node, GENERATORS)
+
+
+def build_hidden(node: object) -> HiddenConfig:
+    """The way to make hidden spaces that a `hidden` node describes."""
+    return _by_name("hidden", node, HIDDEN_SPACES)
+
+
+def build_sae(node: object) -> TrainableFamily:
+    """The SAE family that an `sae` node describes."""
+    return _by_name("sae", node, SAES)
+
+
+def build_trainer(node: object) -> Trainer:
+    """The trainer that a `trainer` node describes."""
+    return build("trainer", node, Trainer)
+
+
+def build(key: str, node: object, cls: type[T]) -> T:
+    """Make a `cls` out of a node whose keys are its fields.
+
+    Args:
+        key: path of the node in the configuration, for messages.
+        node: mapping or OmegaConf node.
+        cls: a dataclass.
+
+    Raises:
+        ConfigError: unknown or missing key, wrong type, or a value that `cls` refuses.
+    """
+    values = _plain(key, node)
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{key}.{name}: unknown key; known: {', '.join(sorted(known))}")
+    for name, f in known.items():
+        if name not in values and f.default is MISSING and f.default_factory is MISSING:
+            raise ConfigError(f"{key}.{name}: missing; it has no default")
+    types_of = get_type_hints(cls)
+    return cls(**{name: _coerce(f"{key}.{name}", v, types_of[name]) for name, v in values.items()})
+
+
+def _by_name(key: str, node: object, registry: Mapping[str, type[T]]) -> T:
+    values = _plain(key, node)
+    name = values.pop("name", None)
+    if name not in registry:
+        raise ConfigError(f"{key}.name = {name!r}: known names are {', '.join(sorted(registry))}")
+    return build(key, values, registry[name])
+
+
+def _plain(key: str, node: object) -> dict[str, Any]:
+    values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{key} = {values!r}: must be a mapping of keys to values")
+    return {str(k): v for k, v in values.items()}
+
+
+def _coerce(key: str, value: Any, expected: Any) -> Any:
+    """`value` as the annotated type `expected`; lists become tuples, integers become floats."""
+    origin, arguments = get_origin(expected), get_args(expected)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _coerce(key, value, next(a for a in arguments if a is not type(None)))
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{key} = {value!r}: must be a list")
+        return tuple(_coerce(f"{key}[{i}]", v, arguments[0]) for i, v in enumerate(value))
+    if origin is dict:
+        return {str(k): _coerce(f"{key}.{k}", v, arguments[1]) for k, v in _plain(key, value).items()}
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if expected is not Any and (
+        not isinstance(value, expected) or (expected is int and isinstance(value, bool))
+    ):
+        raise ConfigError(f"{key} = {value!r}: must be of type {expected.__name__}")
+    return value

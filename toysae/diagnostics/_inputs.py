@@ -1,0 +1,67 @@
+"""What every diagnostic accepts: finite tensors or arrays, computed with in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toysae.errors import DataError, ShapeError
+
+ArrayLike = Tensor | np.ndarray
+
+
+def as_matrix(values: ArrayLike, name: str) -> Tensor:
+    """`values` as a finite float64 matrix with at least one row and one column."""
+    matrix = _as_tensor(values).to(torch.float64)
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise ShapeError(f"{name} of shape {tuple(matrix.shape)}: expected a non-empty matrix")
+    return _finite(matrix, name)
+
+
+def as_vector(values: ArrayLike, name: str, length: int) -> Tensor:
+    """`values` as a finite float64 vector of the given length."""
+    return _finite(as_raw_vector(values, name, length), name)
+
+
+def as_raw_vector(values: ArrayLike, name: str, length: int) -> Tensor:
+    """`values` as a float64 vector of the given length, in which NaN says undefined."""
+    vector = _as_tensor(values).to(torch.float64)
+    if vector.shape != (length,):
+        raise ShapeError(f"{name} of shape {tuple(vector.shape)}: expected [{length}]")
+    return vector
+
+
+def as_directions(values: ArrayLike, d_hidden: int) -> Tensor:
+    """Rows of `values [k, d_hidden]` at unit length; a zero row becomes NaN."""
+    rows = as_matrix(values, "directions")
+    if rows.shape[1] != d_hidden:
+        raise ShapeError(f"directions of shape {tuple(rows.shape)}: expected [k, {d_hidden}]")
+    return rows / rows.norm(dim=1, keepdim=True)
+
+
+def resolution(values: ArrayLike) -> float:
+    """Relative rounding error of the numbers in `values`, from the type they are stored in."""
+    dtype = _as_tensor(values).dtype
+    return torch.finfo(dtype if dtype.is_floating_point else torch.float64).eps
+
+
+def center(values: Tensor) -> tuple[Tensor, Tensor]:
+    """`values [N, ...]` minus their mean over samples, and that mean.
+
+    Shifting by the first sample before makes a constant column exactly zero, whatever its value.
+    """
+    shifted = values - values[0]
+    mean = shifted.mean(0)
+    return shifted - mean, values[0] + mean
+
+
+def _as_tensor(values: ArrayLike) -> Tensor:
+    # The copy keeps torch from warning about read-only arrays such as memory maps.
+    return values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.array(values))
+
+
+def _finite(values: Tensor, name: str) -> Tensor:
+    if not torch.isfinite(values).all():
+        raise DataError(f"{name} holds NaN or infinite values: drop those samples first")
+    return values

@@ -1,0 +1,293 @@
+"""Multicollinearity: how far each column of a design can be told apart from the others.
+
+Columns are features, latents or any other predictors; rows are samples. Everything is computed from
+singular values of scaled columns, so that an exact relation among some columns makes exactly those
+columns infinite and leaves the others finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from toysae.diagnostics._column_space import ColumnSpace, column_space, scale_columns
+from toysae.diagnostics._inputs import ArrayLike, as_matrix, resolution
+from toysae.errors import ShapeError
+
+
+class Reason(StrEnum):
+    """Why a column has no finite variance inflation."""
+
+    NONE = "none"
+    CONSTANT = "constant"
+    ZERO = "zero"
+    DUPLICATE = "duplicate"
+    COLLINEAR = "collinear"
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Pearson correlations of the columns.
+
+    Attributes:
+        values: `[k, k]` in [-1, 1], symmetric, diagonal 1; NaN in the row and the column of a
+            constant column.
+        reasons: per column, `CONSTANT` or `NONE`.
+        n_defined: number of columns that are not constant.
+    """
+
+    values: Tensor
+    reasons: tuple[Reason, ...]
+    n_defined: int
+
+
+@dataclass(frozen=True)
+class Collinearity:
+    """Variance inflation of each column.
+
+    Attributes:
+        vif: `[k]` in [1, ∞]; infinite exactly for the columns that take part in an exact linear
+            relation, NaN for a column without variation.
+        n_effective: `[k]`, `N s_j² / VIF_j` with `s_j²` the mean square that the VIF is about
+            (divisor `N`): the standard error of a coefficient is `σ / sqrt(n_effective)`. 0 for an
+            infinite VIF, NaN where the VIF is.
+        reasons: per column, why its VIF is not finite. `DUPLICATE`: each column of its relation
+            is a multiple of each other one (after centring, if centred).
+        relations: groups of columns tied by exact linear relations, each ascending; a column is in
+            one group at most.
+        rank: number of linearly independent columns.
+    """
+
+    vif: Tensor
+    n_effective: Tensor
+    reasons: tuple[Reason, ...]
+    relations: tuple[tuple[int, ...], ...]
+    rank: int
+
+    @property
+    def tolerance(self) -> Tensor:
+        """`[k]`, `1 / VIF` in [0, 1]: the share of a column that the others do not explain."""
+        return 1 / self.vif
+
+    @property
+    def n_defined(self) -> int:
+        """Number of columns whose VIF is not NaN."""
+        return int((~self.vif.isnan()).sum())
+
+
+@dataclass(frozen=True)
+class Belsley:
+    """Condition indices and variance proportions of a design with its intercept.
+
+    Attributes:
+        indices: `[k + 1]`, largest singular value over each one, ascending from 1; infinite for
+            an exact relation.
+        proportions: `[k + 1, k + 1]`, one row an index and one column a variable, the intercept
+            first: share of the variance of that variable's coefficient that comes with that index.
+            Columns sum to 1.
+    """
+
+    indices: Tensor
+    proportions: Tensor
+
+
+@dataclass(frozen=True)
+class GeneralizedVIF:
+    """Generalised variance inflation of a set of columns.
+
+    Attributes:
+        value: in [1, ∞]; infinite where a combination of the set is an exact combination of the
+            others, NaN where all columns of the set are constant.
+        dimension: number of linearly independent columns in the set, `r`.
+    """
+
+    value: float
+    dimension: int
+
+    @property
+    def scaled(self) -> float:
+        """`value^(1 / 2r)`, comparable between sets; for one column `sqrt(VIF)`."""
+        return self.value ** (1 / (2 * self.dimension)) if self.dimension else float("nan")
+
+
+def correlation(x: ArrayLike) -> Correlation:
+    """Pearson correlation of the columns of `x [N, k]`.
+
+    Raises:
+        ShapeError: `x` is not a matrix.
+        DataError: NaN or infinite values.
+    """
+    scaled = scale_columns(as_matrix(x, "x"), centered=True, eps=resolution(x))
+    constant = scaled.lengths == 0
+    values = (scaled.columns.T @ scaled.columns).clamp(-1.0, 1.0).fill_diagonal_(1.0)
+    values[constant] = torch.nan
+    values[:, constant] = torch.nan
+    return Correlation(
+        values=values,
+        reasons=_empty_reasons(constant, Reason.CONSTANT),
+        n_defined=int((~constant).sum()),
+    )
+
+
+def vif(x: ArrayLike) -> Collinearity:
+    """Centred variance inflation `1 / (1 - R_j²) = [corr⁻¹]_jj = TSS_j / RSS_j`.
+
+    The one for regressions with an intercept. Unlike statsmodels (any version) it needs no added
+    constant and gives infinity, not a large number, for exact collinearity.
+
+    Args:
+        x: `[N, k]` samples as rows, without a column for the intercept. A relation is exact when
+            it holds to the rounding of the type that the data are stored in: half precision
+            cannot tell a VIF of some thousands from infinity.
+
+    Raises:
+        ShapeError: `x` is not a matrix.
+        DataError: NaN or infinite values.
+
+    Source: Marquardt (1970), Technometrics 12(3).
+    """
+    return _inflation(_space(x, centered=True), Reason.CONSTANT)
+
+
+def vif_uncentered(x: ArrayLike) -> Collinearity:
+    """Variance inflation about the origin, `[(XᵀX)⁻¹]_jj (XᵀX)_jj`.
+
+    The one for regressions without an intercept; constant columns are columns like any other and
+    only a zero column is undefined. Arguments and errors as for `vif`.
+    """
+    return _inflation(_space(x, centered=False), Reason.ZERO)
+
+
+def identifiable(x: ArrayLike) -> Tensor:
+    """Which columns have a coefficient that the data determine, for the columns as they are.
+
+    Column j is identifiable when no exact linear relation of the columns involves it, that is when
+    row j of the null space is zero. Nothing is centred: add a column of ones for an intercept.
+
+    Args:
+        x: `[N, k]` samples as rows.
+
+    Returns:
+        `[k]` bool mask; False for zero columns.
+
+    Raises:
+        ShapeError: `x` is not a matrix.
+        DataError: NaN or infinite values.
+    """
+    return _space(x, centered=False).identifiable
+
+
+def condition_indices(x: ArrayLike) -> Belsley:
+    """Condition indices `s_max / s_i` and variance proportions, columns scaled but not centred.
+
+    An intercept is put before the columns of `x`, every column is scaled to unit length, and
+    `π_ij = (v_ji² / s_i²) / Σ_i (v_ji² / s_i²)`. An index above 30 with two or more proportions
+    above .5 marks a harmful relation. A variable in an exact relation has all of its variance at
+    the infinite indices, a zero column included.
+
+    Args:
+        x: `[N, k]` samples as rows, without a column for the intercept.
+
+    Raises:
+        ShapeError: `x` is not a matrix.
+        DataError: NaN or infinite values.
+
+    Source: Belsley, Kuh & Welsch (1980), Regression Diagnostics, chapter 3.
+    """
+    matrix = as_matrix(x, "x")
+    design = torch.cat([torch.ones_like(matrix[:, :1]), matrix], dim=1)
+    space = column_space(design, centered=False, eps=resolution(x))
+    finite = (space.right / space.singular_values).square()
+    infinite = space.null.square()
+    finite = torch.where(space.identifiable[:, None], finite, 0.0)
+    infinite = torch.where(space.identifiable[:, None], 0.0, infinite)
+    variances = torch.cat([finite, infinite], dim=1)
+    singular = torch.cat([space.singular_values, finite.new_zeros(infinite.shape[1])])
+    return Belsley(
+        indices=singular[0] / singular,
+        proportions=(variances / variances.sum(1, keepdim=True)).T,
+    )
+
+
+def gvif(x: ArrayLike, subset: Sequence[int]) -> GeneralizedVIF:
+    """Generalised VIF of a set `S`, `det R_SS det R_S̄S̄ / det R`.
+
+    Computed as `Π 1 / sin²θ_i` with the principal angles between the centred spans of the set and
+    of the other columns, which is the same number and also defined where the set or its complement
+    is singular in itself, as a one-hot set with constant magnitude is.
+
+    Args:
+        x: `[N, k]` samples as rows, without a column for the intercept.
+        subset: the columns of the set, each named once.
+
+    Raises:
+        ShapeError: `subset` is empty, repeats a column or names one that does not exist.
+        DataError: NaN or infinite values.
+
+    Source: Fox & Monette (1992), JASA 87.
+    """
+    matrix = as_matrix(x, "x")
+    k = matrix.shape[1]
+    if not subset or len(set(subset)) < len(subset) or not all(0 <= j < k for j in subset):
+        raise ShapeError(f"subset={list(subset)}: expected different columns from 0 to {k - 1}")
+    inside = torch.zeros(k, dtype=torch.bool)
+    inside[list(subset)] = True
+    eps = resolution(x)
+    own = column_space(matrix[:, inside], centered=True, eps=eps)
+    if own.rank == 0:
+        return GeneralizedVIF(float("nan"), 0)
+    if inside.all():
+        return GeneralizedVIF(1.0, own.rank)
+    others = column_space(matrix[:, ~inside], centered=True, eps=eps)
+    if column_space(matrix, centered=True, eps=eps).rank < own.rank + others.rank:
+        return GeneralizedVIF(float("inf"), own.rank)
+    residual = own.left - others.left @ (others.left.T @ own.left)
+    sines = torch.linalg.svdvals(residual).clamp(max=1.0)
+    return GeneralizedVIF(float(sines.prod() ** -2), own.rank)
+
+
+def _space(x: ArrayLike, *, centered: bool) -> ColumnSpace:
+    return column_space(as_matrix(x, "x"), centered=centered, eps=resolution(x))
+
+
+def _inflation(space: ColumnSpace, empty_reason: Reason) -> Collinearity:
+    values = torch.where(space.identifiable, space.inverse_gram_diagonal().clamp(min=1), torch.inf)
+    values = torch.where(space.empty, torch.nan, values)
+    relations, reasons = _relations(space, empty_reason)
+    return Collinearity(
+        vif=values,
+        n_effective=space.lengths.square() / values,
+        reasons=reasons,
+        relations=relations,
+        rank=space.rank,
+    )
+
+
+def _relations(
+    space: ColumnSpace, empty_reason: Reason
+) -> tuple[tuple[tuple[int, ...], ...], tuple[Reason, ...]]:
+    """Groups of columns that exact relations connect, and the reason each column gets from it."""
+    projector = space.null @ space.null.T
+    linked = projector.abs() > space.support_threshold
+    _, labels = connected_components(linked.cpu().numpy(), directed=False)
+    reasons = list(_empty_reasons(space.empty, empty_reason))
+    tied = (~space.identifiable & ~space.empty).nonzero().flatten().tolist()
+    groups: dict[int, list[int]] = {}
+    for column in tied:
+        groups.setdefault(int(labels[column]), []).append(column)
+    for members in groups.values():
+        # All columns are multiples of one another when the relations leave a single dimension.
+        nullity = round(float(projector.diagonal()[members].sum()))
+        parallel = nullity == len(members) - 1
+        for column in members:
+            reasons[column] = Reason.DUPLICATE if parallel else Reason.COLLINEAR
+    return tuple(tuple(members) for members in groups.values()), tuple(reasons)
+
+
+def _empty_reasons(empty: Tensor, reason: Reason) -> tuple[Reason, ...]:
+    return tuple(reason if none_left else Reason.NONE for none_left in empty.tolist())

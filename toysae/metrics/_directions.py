@@ -1,0 +1,114 @@
+"""Unit vectors of a dictionary, and the best partners between two of them, in row blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from toysae.errors import ShapeError
+from toysae.metrics._inputs import require_bool, require_same_width, vectors
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Unit rows of a dictionary, without its zero rows and those that a mask leaves out."""
+
+    unit: Tensor
+    """Unit vectors `[kept, d]`, float64."""
+    index: Tensor
+    """Row of the dictionary that each came from, `[kept]`."""
+    n_rows: int
+    """Rows of the dictionary."""
+    n_zero: int
+    """Zero rows among those that the mask keeps."""
+
+    def spread(self, values: Tensor, fill: float) -> Tensor:
+        """One entry a row of the dictionary: `values [kept, ...]`, and `fill` for the others."""
+        out = values.new_full((self.n_rows, *values.shape[1:]), fill)
+        out[self.index] = values
+        return out
+
+
+def unit_rows(dictionary: Tensor, name: str, alive: Tensor | None = None) -> Directions:
+    """Normalises the rows of `dictionary [n, d]` that have a direction and are `alive [n]`."""
+    rows = vectors(dictionary, name)
+    # Dividing by the largest entry first keeps the squares of tiny and huge rows in range.
+    peak = rows.abs().amax(dim=1, keepdim=True)
+    is_zero = peak[:, 0] == 0
+    if alive is None:
+        alive = torch.ones_like(is_zero)
+    require_bool(alive, f"alive mask of {name}", tuple(is_zero.shape))
+    alive = alive.to(is_zero.device)
+    index = torch.nonzero(alive & ~is_zero)[:, 0]
+    scaled = rows[index] / peak[index]
+    unit = scaled / torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
+    return Directions(unit, index, rows.shape[0], int((alive & is_zero).sum()))
+
+
+def unit_rows_of_pair(
+    a: Tensor,
+    b: Tensor,
+    alive_a: Tensor | None = None,
+    alive_b: Tensor | None = None,
+    names: tuple[str, str] = ("a", "b"),
+) -> tuple[Directions, Directions]:
+    """`unit_rows` of two dictionaries `[n, d]` and `[m, d]` in the same space."""
+    kept = unit_rows(a, names[0], alive_a), unit_rows(b, names[1], alive_b)
+    require_same_width(a, b, names)
+    return kept
+
+
+def cosines(a: Directions, b: Directions) -> Tensor:
+    """Cosine of all pairs of rows `[n, m]`; NaN in the rows and columns that are not kept."""
+    table = (a.unit @ b.unit.T).clamp_(-1, 1)
+    return a.spread(b.spread(table.T, torch.nan).T, torch.nan)
+
+
+def row_blocks(n_rows: int, block: int) -> Iterator[slice]:
+    """Slices of at most `block` rows that cover `n_rows`."""
+    if block < 1:
+        raise ShapeError(f"block={block}: expected at least one row")
+    return (slice(start, start + block) for start in range(0, n_rows, block))
+
+
+class Partners(NamedTuple):
+    """The best partner of each item, and how similar it is."""
+
+    similarity: Tensor
+    """Similarity to the best partner, `[n]`; NaN where there is none."""
+    partner: Tensor
+    """The best partner, `[n]`, the lowest index among ties; -1 where there is none."""
+
+
+def best_partners(
+    a: Directions, b: Directions, *, block: int, similarity: Callable[[Tensor], Tensor]
+) -> tuple[Partners, Partners]:
+    """Best partner in `b` of each row of `a`, and the reverse, holding `block x m` cosines.
+
+    Args:
+        a: `n` rows, of which some are kept.
+        b: `m` rows, of which some are kept.
+        block: rows of `a` that are compared at once.
+        similarity: applied to the cosines, elementwise.
+    """
+    n, m = len(a.unit), len(b.unit)
+    a_value, a_index = a.unit.new_full((n,), torch.nan), a.index.new_full((n,), -1)
+    b_value, b_index = b.unit.new_full((m,), torch.nan), b.index.new_full((m,), -1)
+    if n and m:
+        b_value.fill_(-torch.inf)
+        for rows in row_blocks(n, block):
+            table = similarity((a.unit[rows] @ b.unit.T).clamp_(-1, 1))
+            a_value[rows], best = table.max(dim=1)
+            a_index[rows] = b.index[best]
+            value, best = table.max(dim=0)
+            better = value > b_value
+            b_value[better] = value[better]
+            b_index[better] = a.index[rows.start + best[better]]
+    return (
+        Partners(a.spread(a_value, torch.nan), a.spread(a_index, -1)),
+        Partners(b.spread(b_value, torch.nan), b.spread(b_index, -1)),
+    )

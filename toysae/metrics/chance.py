@@ -1,0 +1,131 @@
+"""What random directions reach: the level that every dictionary similarity is read against.
+
+All laws are for one fixed direction and `m` independent uniform directions in R^d. They hold for
+any fixed first dictionary, so `expected_max_cosine` is exactly the expected mean max cosine from
+that dictionary to a random one. Real dictionaries are not isotropic: this is the first of several
+null models, not the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.integrate import quad
+from torch import Tensor
+
+from toysae.errors import DataError, ShapeError
+from toysae.metrics import _sphere
+
+Value = TypeVar("Value", float, Tensor)
+
+
+def _check(d: int, m: int) -> None:
+    if d < 1 or m < 0:
+        raise ShapeError(f"d={d}, m={m}: expected at least one dimension and no negative count")
+
+
+def _expected_maximum(
+    cdf: Callable[[float, int], ArrayLike], median: float, low: float, d: int, m: int
+) -> float:
+    """`E[max of m] = 1 - integral of cdf^m` over `[low, 1]`, split where the integrand rises."""
+    integral, _ = quad(
+        lambda t: np.asarray(cdf(t, d)) ** m, low, 1, points=[median], limit=200, epsabs=1e-12
+    )
+    return 1 - integral
+
+
+def expected_max_cosine(d: int, m: int) -> float:
+    """Expected largest cosine between a fixed direction and `m` random ones.
+
+    `E = 1 - integral_{-1}^{1} F_d(t)^m dt` with `F_d` the law of one cosine, by quadrature. For
+    `d = 1` it is `1 - 2 * 2^-m`, for `d = 3` it is `(m - 1) / (m + 1)`. Grows with `m`, falls with
+    `d`; in [0, 1].
+
+    Args:
+        d: dimension of the space.
+        m: number of random directions.
+
+    Returns:
+        The expectation; NaN for `m = 0`.
+
+    Raises:
+        ShapeError: `d < 1` or `m < 0`.
+    """
+    _check(d, m)
+    if m == 0:
+        return np.nan
+    if d == 1:
+        return 1 - 2 * 2.0**-m
+    median = float(_sphere.cosine_quantile(0.5 ** (1 / m), d))
+    return _expected_maximum(_sphere.cosine_cdf, median, -1, d, m)
+
+
+def expected_max_abs_cosine(d: int, m: int) -> float:
+    """Expected largest absolute cosine between a fixed direction and `m` random ones.
+
+    `E = 1 - integral_0^1 G_d(t)^m dt` with `G_d` the law of one absolute cosine, by quadrature; 1
+    for `d = 1`. Grows with `m`, falls with `d`; in [0, 1].
+
+    Args:
+        d: dimension of the space.
+        m: number of random directions.
+
+    Returns:
+        The expectation; NaN for `m = 0`.
+
+    Raises:
+        ShapeError: `d < 1` or `m < 0`.
+    """
+    _check(d, m)
+    if m == 0:
+        return np.nan
+    if d == 1:
+        return 1.0
+    median = float(_sphere.abs_cosine_quantile(0.5 ** (1 / m), d))
+    return _expected_maximum(_sphere.abs_cosine_cdf, median, 0, d, m)
+
+
+def prob_max_cosine_above(t: float, d: int, m: int) -> float:
+    """Probability that the best of `m` random directions has a cosine above `t`.
+
+    `P = 1 - F_d(t)^m`, accurate down to the smallest floats. In [0, 1].
+
+    Args:
+        t: the cosine to beat.
+        d: dimension of the space.
+        m: number of random directions.
+
+    Returns:
+        The probability; NaN for `m = 0`.
+
+    Raises:
+        ShapeError: `d < 1` or `m < 0`.
+        DataError: `t` is not finite.
+    """
+    _check(d, m)
+    if not np.isfinite(t):
+        raise DataError(f"t={t}: expected a finite cosine")
+    return float(_sphere.max_cosine_tail(t, d, m)) if m else np.nan
+
+
+def chance_corrected(value: Value, chance: float) -> Value:
+    """Agreement beyond chance, as in Cohen's kappa: `(value - chance) / (1 - chance)`.
+
+    1 is perfect agreement, 0 is what chance reaches, and it is negative below chance.
+
+    Args:
+        value: an agreement with maximum 1, a number or a tensor of any shape.
+        chance: the same agreement's chance level.
+
+    Returns:
+        The corrected agreement; NaN for `chance = 1`, where nothing can be told from chance.
+
+    Raises:
+        DataError: `chance` is not finite or above 1.
+    """
+    if not chance <= 1 or np.isinf(chance):
+        raise DataError(f"chance={chance}: expected a finite level of at most 1")
+    return (value - chance) / (1 - chance) if chance < 1 else value * np.nan

@@ -1,0 +1,61 @@
+"""Where the members of a stack start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from toysae.draws import Draws
+from toysae.errors import ShapeError
+from toysae.saes.base import Params
+from toysae.training.member import Member
+
+_MEDIAN_SAMPLES = 5_000
+
+
+def initial_params(members: Sequence[Member], device: torch.device) -> Params:
+    """Initial parameters of all members, each tensor `[M, ...]`.
+
+    A member with an `initial_decoder` starts there, with `W_enc = W_dec^T` and zero encoder bias.
+
+    Raises:
+        ShapeError: an `initial_decoder` that is not `[n_latents, d]`.
+    """
+    each = [_initial(member, device) for member in members]
+    return {name: torch.stack([params[name] for params in each]).contiguous() for name in each[0]}
+
+
+def _initial(member: Member, device: torch.device) -> Params:
+    d_hidden = member.stream.space.d_hidden
+    params = member.sae.init(d_hidden, Draws(member.seed, ("initialisation",), device=device))
+    if member.initial_decoder is not None:
+        expected = tuple(params["W_dec"].shape)
+        if tuple(member.initial_decoder.shape) != expected:
+            raise ShapeError(
+                f"initial decoder of shape {tuple(member.initial_decoder.shape)}: must be {expected}"
+            )
+        params["W_dec"] = member.initial_decoder.to(device, torch.float32).clone()
+        params["W_enc"] = params["W_dec"].T.clone()
+    if member.trainer.decoder_bias_start == "geometric_median":
+        params["b_dec"] = geometric_median(member.stream.hidden(0, _MEDIAN_SAMPLES)).to(device)
+    return params
+
+
+def geometric_median(points: Tensor, *, iterations: int = 100, tolerance: float = 1e-5) -> Tensor:
+    """The point of least mean distance to `points [n, d]`, by Weiszfeld's iteration; `[d]`.
+
+    Starts at the mean; stops when the relative gain in mean distance is below `tolerance`.
+    """
+    median = points.mean(0)
+    last = torch.inf
+    for _ in range(iterations):
+        distance = (points - median).norm(dim=1).clamp(min=1e-8)
+        total = float(distance.mean())
+        if last - total <= tolerance * total:
+            break
+        last = total
+        weight = 1 / distance
+        median = (points * weight[:, None]).sum(0) / weight.sum()
+    return median
