@@ -137,13 +137,15 @@ def correlation(x: ArrayLike) -> Correlation:
 def vif(x: ArrayLike) -> Collinearity:
     """Centred variance inflation `1 / (1 - R_j²) = [corr⁻¹]_jj = TSS_j / RSS_j`.
 
-    The one for regressions with an intercept. Unlike statsmodels (any version) it needs no added
-    constant and gives infinity, not a large number, for exact collinearity.
+    The one for regressions with an intercept.
 
     Args:
         x: `[N, k]` samples as rows, without a column for the intercept. A relation is exact when
-            it holds to the rounding of the type that the data are stored in: half precision
-            cannot tell a VIF of some thousands from infinity.
+            it holds to the rounding of the type that the data are stored in: bfloat16 cannot
+            tell a VIF of a thousand from infinity, float32 one of 1e12.
+
+    Returns:
+        One VIF a column with its reason: NaN for constant columns, infinity in exact relations.
 
     Raises:
         ShapeError: `x` is not a matrix.

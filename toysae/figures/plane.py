@@ -24,8 +24,8 @@ from toysae.figures.directions import (
 UNDEFINED_COMPONENTS = "PCs undefined: eigenvalues not separated"
 
 _RING_WIDTH = 0.06
-_LABEL_RADIUS = 1.13
-_VIEW_RADIUS = 1.22
+_LABEL_RADIUS = 1.1
+_VIEW_RADIUS = 1.24
 _MERGE_DEGREES = 12.0
 
 
@@ -231,8 +231,8 @@ def _draw_label(axes: Axes, angle: float, text: str, colour: str, radius: float)
         text,
         color=colour,
         fontsize=style.LABEL_SIZE,
-        ha="left" if x > 0.5 else "right" if x < -0.5 else "center",
-        va="center",
+        ha="left" if x > 0.2 else "right" if x < -0.2 else "center",
+        va="bottom" if y > 0.7 else "top" if y < -0.7 else "center",
         zorder=10,
     )
 

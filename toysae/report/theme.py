@@ -5,13 +5,13 @@ from __future__ import annotations
 CSS = """
 :root {
   color-scheme: light dark;
-  --paper: #ffffff; --ink: #1d2127; --soft: #5b6470; --line: #d9dde3; --wash: #f5f6f8;
+  --paper: #ffffff; --ink: #1d2127; --soft: #5b6470; --line: #d9dde3;
   --link: #0b5c94;
   --reproduced: #0a6e4e; --refuted: #b0420a; --inconclusive: #5b6470;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --paper: #14171b; --ink: #e3e6ea; --soft: #9aa4b0; --line: #343a42; --wash: #1c2026;
+    --paper: #14171b; --ink: #e3e6ea; --soft: #9aa4b0; --line: #343a42;
     --link: #7cbcec;
     --reproduced: #4fc79d; --refuted: #f08a4b; --inconclusive: #a3acb8;
   }
@@ -81,7 +81,7 @@ tbody tr:last-child td { border-bottom: 1.5px solid var(--ink); }
 }
 @media print {
   :root {
-    --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --wash: #fff; --link: #000;
+    --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --link: #000;
     --reproduced: #0a6e4e; --refuted: #b0420a; --inconclusive: #444;
   }
   body { font-size: 10.5pt; }

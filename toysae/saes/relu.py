@@ -29,9 +29,10 @@ INITIALISATIONS = ("tied", "independent")
 
 @dataclass(frozen=True)
 class ReLU(TrainableFamily):
-    """ReLU SAE with L1 penalty; `coefficient` is the L1 coefficient.
+    """ReLU SAE with L1 penalty.
 
     Attributes:
+        l1: factor of the penalty, `>= 0`. May differ between members of a stack.
         normalize_error: divide each sample's squared error by its squared norm.
         initialisation: `tied` draws unit decoder rows uniformly on the sphere and sets
             `W_enc = W_dec^T`; `independent` draws `W_enc` and `W_dec` from
@@ -39,15 +40,21 @@ class ReLU(TrainableFamily):
             fan of a three-dimensional tensor). Biases start at 0 in both.
     """
 
+    l1: float = 0.1
     normalize_error: bool = False
     initialisation: str = "tied"
 
     name: ClassVar[str] = "relu"
+    member_fields: ClassVar[tuple[str, ...]] = ("l1",)
 
     def __post_init__(self) -> None:
         check_at_least("sae.n_latents", self.n_latents, 1)
-        check_at_least("sae.coefficient", self.coefficient, 0)
+        check_at_least("sae.l1", self.l1, 0)
         check_choice("sae.initialisation", self.initialisation, INITIALISATIONS)
+
+    @property
+    def coefficient(self) -> float:
+        return self.l1
 
     def init(self, d_hidden: int, draws: Draws) -> Params:
         shape = (self.n_latents, d_hidden)

@@ -36,16 +36,19 @@ class TrainableFamily(SAEFamily):
 
     Attributes:
         n_latents: number of latents, `m >= 1`.
-        coefficient: factor of the sparsity penalty, `>= 0`. May differ between members of a stack.
         unit_norm_decoder: hold decoder rows at norm 1 and remove the parallel gradient.
     """
 
     n_latents: int = 8
-    coefficient: float = 0.1
     unit_norm_decoder: bool = True
 
     #: Fields in which members of one stack may differ; all others shape the computation itself.
-    member_fields: ClassVar[tuple[str, ...]] = ("coefficient",)
+    member_fields: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    @abstractmethod
+    def coefficient(self) -> float:
+        """Factor of the sparsity penalty, `>= 0`."""
 
     @abstractmethod
     def init(self, d_hidden: int, draws: Draws) -> Params:

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toysae.errors import DataError, ShapeError
+from toysae.metrics import chance, dictionary
+
+
+@pytest.mark.parametrize(
+    ("d", "m", "signed", "absolute"),
+    [
+        (2, 4, 0.723087, 0.921280),
+        (3, 10, 9 / 11, 10 / 11),
+        (20, 100, 0.533081, 0.575314),
+        (64, 512, 0.370584, 0.393569),
+        (256, 512, 0.189002, 0.201455),
+        (512, 4096, 0.159435, 0.167078),
+        (768, 16384, 0.142697, 0.148481),
+        (768, 24576, 0.146107, 0.151766),
+        (768, 46080, 0.151248, 0.156728),
+        (768, 49152, 0.151766, 0.157229),
+    ],
+)
+def test_golden_expectations(d: int, m: int, signed: float, absolute: float) -> None:
+    assert chance.expected_max_cosine(d, m) == pytest.approx(signed, abs=1e-6)
+    assert chance.expected_max_abs_cosine(d, m) == pytest.approx(absolute, abs=1e-6)
+
+
+@pytest.mark.parametrize(("t", "p"), [(0.15, 0.304930), (0.20, 2.73e-4), (0.25, 2.48e-8)])
+def test_golden_tails(t: float, p: float) -> None:
+    assert chance.prob_max_cosine_above(t, 768, 24576) == pytest.approx(p, rel=2e-3)
+
+
+def test_golden_chance_correction() -> None:
+    assert chance.chance_corrected(0.686, 0.146107) == pytest.approx(0.632272, abs=1e-6)
+
+
+@given(st.integers(1, 10**6))
+def test_closed_forms(m: int) -> None:
+    assert chance.expected_max_cosine(3, m) == pytest.approx((m - 1) / (m + 1), abs=1e-8)
+    assert chance.expected_max_abs_cosine(3, m) == pytest.approx(m / (m + 1), abs=1e-8)
+    assert chance.expected_max_cosine(1, m) == pytest.approx(1 - 2.0 ** (1 - m))
+    assert chance.expected_max_abs_cosine(1, m) == 1
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 40, 768])
+def test_one_random_direction_is_orthogonal_on_average(d: int) -> None:
+    assert chance.expected_max_cosine(d, 1) == pytest.approx(0, abs=1e-9)
+
+
+@given(st.integers(2, 1000), st.integers(1, 5000))
+def test_monotone_in_directions_and_dimension(d: int, m: int) -> None:
+    for expected in (chance.expected_max_cosine, chance.expected_max_abs_cosine):
+        assert expected(d, m + 1) > expected(d, m)
+        # One random direction has mean cosine 0 in every dimension.
+        assert expected(d + 1, m + 1) < expected(d, m + 1)
+
+
+@pytest.mark.parametrize(("d", "m"), [(1, 3), (2, 4), (5, 7), (30, 20)])
+def test_expectation_is_what_random_directions_give(d: int, m: int) -> None:
+    rng = np.random.default_rng(0)
+    fixed = torch.eye(1, d).double()
+    random = torch.from_numpy(rng.normal(size=(20_000 * m, d)))
+    cosine = dictionary.cosine_matrix(random, fixed).reshape(20_000, m)
+    for table, expected in (
+        (cosine, chance.expected_max_cosine(d, m)),
+        (cosine.abs(), chance.expected_max_abs_cosine(d, m)),
+    ):
+        best = table.amax(dim=1)
+        error = best.std().item() / math.sqrt(len(best))
+        assert best.mean().item() == pytest.approx(expected, abs=5 * error + 1e-12)
+    above = (cosine.amax(dim=1) > 0.5).double().mean().item()
+    expected = chance.prob_max_cosine_above(0.5, d, m)
+    assert above == pytest.approx(expected, abs=5 * math.sqrt(0.25 / 20_000))
+
+
+@given(st.integers(1, 100), st.integers(1, 100), st.floats(-1.5, 1.5))
+def test_probability_is_a_survival_function(d: int, m: int, t: float) -> None:
+    p = chance.prob_max_cosine_above(t, d, m)
+    assert 0 <= p <= 1
+    assert chance.prob_max_cosine_above(t + 0.1, d, m) <= p
+    if t >= 1:
+        assert p == 0
+    if t < -1:
+        assert p == 1
+
+
+def test_expectation_is_the_integral_of_the_tail() -> None:
+    grid = np.linspace(-1, 1, 20_001)
+    tail = [chance.prob_max_cosine_above(t, 6, 9) for t in grid]
+    assert chance.expected_max_cosine(6, 9) == pytest.approx(-1 + np.trapezoid(tail, grid), abs=1e-6)
+
+
+def test_chance_correction() -> None:
+    assert chance.chance_corrected(1.0, 0.3) == 1
+    assert chance.chance_corrected(0.3, 0.3) == 0
+    assert chance.chance_corrected(0.0, 0.5) == -1
+    per_item = chance.chance_corrected(torch.tensor([1.0, 0.5]), 0.5)
+    assert per_item.tolist() == [1, 0]
+    assert math.isnan(chance.chance_corrected(1.0, 1.0))
+
+
+def test_nothing_to_choose_from_is_undefined() -> None:
+    assert math.isnan(chance.expected_max_cosine(5, 0))
+    assert math.isnan(chance.expected_max_abs_cosine(5, 0))
+    assert math.isnan(chance.prob_max_cosine_above(0.5, 5, 0))
+
+
+def test_impossible_arguments_are_refused() -> None:
+    with pytest.raises(ShapeError, match="d=0"):
+        chance.expected_max_cosine(0, 3)
+    with pytest.raises(ShapeError, match="m=-1"):
+        chance.expected_max_abs_cosine(3, -1)
+    with pytest.raises(DataError, match="t=nan"):
+        chance.prob_max_cosine_above(math.nan, 3, 3)
+    for level in (math.nan, -math.inf, 1.5):
+        with pytest.raises(DataError, match="chance="):
+            chance.chance_corrected(0.5, level)
