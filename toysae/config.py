@@ -8,7 +8,7 @@ A wrong name lists the known ones, a wrong value says its key and what is allowe
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -31,31 +31,31 @@ SAES: dict[str, type[TrainableFamily]] = {c.name: c for c in (ReLU,)}
 T = TypeVar("T")
 
 
-def build_generator(node: object) -> Generator:
+def build_generator(node: object, key: str = "generator") -> Generator:
     """The generator that a `generator` node describes."""
-    return _by_name("generator", node, GENERATORS)
+    return _by_name("generator", key, node, GENERATORS)
 
 
-def build_hidden(node: object) -> HiddenConfig:
+def build_hidden(node: object, key: str = "hidden") -> HiddenConfig:
     """The way to make hidden spaces that a `hidden` node describes."""
-    return _by_name("hidden", node, HIDDEN_SPACES)
+    return _by_name("hidden", key, node, HIDDEN_SPACES)
 
 
-def build_sae(node: object) -> TrainableFamily:
+def build_sae(node: object, key: str = "sae") -> TrainableFamily:
     """The SAE family that an `sae` node describes."""
-    return _by_name("sae", node, SAES)
+    return _by_name("sae", key, node, SAES)
 
 
-def build_trainer(node: object) -> Trainer:
+def build_trainer(node: object, key: str = "trainer") -> Trainer:
     """The trainer that a `trainer` node describes."""
-    return build("trainer", node, Trainer)
+    return _relocated("trainer", key, lambda: build(key, node, Trainer))
 
 
 def build(key: str, node: object, cls: type[T]) -> T:
     """Make a `cls` out of a node whose keys are its fields.
 
     Args:
-        key: path of the node in the configuration, for messages.
+        key: path of the node in the configuration, for messages; empty at the root.
         node: mapping or OmegaConf node.
         cls: a dataclass.
 
@@ -63,23 +63,35 @@ def build(key: str, node: object, cls: type[T]) -> T:
         ConfigError: unknown or missing key, wrong type, or a value that `cls` refuses.
     """
     values = _plain(key, node)
+    prefix = f"{key}." if key else ""
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            raise ConfigError(f"{key}.{name}: unknown key; known: {', '.join(sorted(known))}")
+            raise ConfigError(f"{prefix}{name}: unknown key; known: {', '.join(sorted(known))}")
     for name, f in known.items():
         if name not in values and f.default is MISSING and f.default_factory is MISSING:
-            raise ConfigError(f"{key}.{name}: missing; it has no default")
+            raise ConfigError(f"{prefix}{name}: missing; it has no default")
     types_of = get_type_hints(cls)
-    return cls(**{name: _coerce(f"{key}.{name}", v, types_of[name]) for name, v in values.items()})
+    return cls(**{name: _coerce(f"{prefix}{name}", v, types_of[name]) for name, v in values.items()})
 
 
-def _by_name(key: str, node: object, registry: Mapping[str, type[T]]) -> T:
+def _by_name(kind: str, key: str, node: object, registry: Mapping[str, type[T]]) -> T:
     values = _plain(key, node)
     name = values.pop("name", None)
     if name not in registry:
         raise ConfigError(f"{key}.name = {name!r}: known names are {', '.join(sorted(registry))}")
-    return build(key, values, registry[name])
+    return _relocated(kind, key, lambda: build(key, values, registry[name]))
+
+
+def _relocated(kind: str, key: str, make: Callable[[], T]) -> T:
+    """What `make` returns; its errors name `key`, where the node lies, instead of its `kind`."""
+    try:
+        return make()
+    except ConfigError as error:
+        text = str(error)
+        if text.startswith(f"{kind}."):
+            text = key + text.removeprefix(kind)
+        raise ConfigError(text) from None
 
 
 def _plain(key: str, node: object) -> dict[str, Any]:
@@ -91,6 +103,8 @@ def _plain(key: str, node: object) -> dict[str, Any]:
 
 def _coerce(key: str, value: Any, expected: Any) -> Any:
     """`value` as the annotated type `expected`; lists become tuples, integers become floats."""
+    if OmegaConf.is_config(value):
+        value = OmegaConf.to_container(value, resolve=True)
     origin, arguments = get_origin(expected), get_args(expected)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:

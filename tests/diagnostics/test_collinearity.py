@@ -228,6 +228,12 @@ def test_large_offsets_do_not_hide_or_invent_relations() -> None:
     assert vif(y).vif.isfinite().all()
 
 
+def test_rounding_is_no_variation() -> None:
+    x = np.array([[0.3, 1.0], [0.1 + 0.2, 2.0], [0.3, 4.0]])
+    assert x[0, 0] != x[1, 0]
+    np.testing.assert_array_equal(vif(x).vif, [NAN, 1])
+
+
 def test_more_columns_than_samples() -> None:
     x = np.random.default_rng(0).standard_normal((4, 6))
     assert vif(x).vif.tolist() == [INF] * 6

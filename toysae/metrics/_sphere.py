@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betaincinv
+from scipy.special import betainc, betainccinv, betaincinv
 
 Array = NDArray[np.float64]
 
@@ -18,10 +18,10 @@ def cosine_cdf(t: ArrayLike, d: int) -> Array:
     return np.asarray(betainc(half, half, np.clip((1 + np.asarray(t, dtype=float)) / 2, 0, 1)))
 
 
-def cosine_quantile(q: ArrayLike, d: int) -> Array:
-    """Inverse of `cosine_cdf`."""
+def cosine_quantile(p: ArrayLike, d: int) -> Array:
+    """The `t` with `P(cos <= t) = p`; by symmetry `-t` has `P(cos > -t) = p`."""
     half = (d - 1) / 2
-    return np.asarray(2 * betaincinv(half, half, q) - 1)
+    return np.asarray(2 * betaincinv(half, half, p) - 1)
 
 
 def abs_cosine_cdf(t: ArrayLike, d: int) -> Array:
@@ -29,9 +29,14 @@ def abs_cosine_cdf(t: ArrayLike, d: int) -> Array:
     return np.asarray(betainc(0.5, (d - 1) / 2, np.square(t)))
 
 
-def abs_cosine_quantile(q: ArrayLike, d: int) -> Array:
-    """Inverse of `abs_cosine_cdf`."""
-    return np.sqrt(betaincinv(0.5, (d - 1) / 2, q))
+def abs_cosine_quantile(p: ArrayLike, d: int) -> Array:
+    """The `t` with `P(|cos| <= t) = p`."""
+    return np.sqrt(betaincinv(0.5, (d - 1) / 2, p))
+
+
+def abs_cosine_upper_quantile(p: ArrayLike, d: int) -> Array:
+    """The `t` with `P(|cos| > t) = p`."""
+    return np.sqrt(betainccinv(0.5, (d - 1) / 2, p))
 
 
 def max_cosine_tail(t: ArrayLike, d: int, m: ArrayLike) -> Array:

@@ -21,6 +21,10 @@ from toysae.metrics import _sphere
 
 Value = TypeVar("Value", float, Tensor)
 
+# The integrand rises from 0 to 1 in a window that is tiny for large d or m. Outside of the
+# quantiles at this probability it is 0 or 1 to rounding, and quadrature would miss the window.
+_NEVER = 1e-17
+
 
 def _check(d: int, m: int) -> None:
     if d < 1 or m < 0:
@@ -28,13 +32,13 @@ def _check(d: int, m: int) -> None:
 
 
 def _expected_maximum(
-    cdf: Callable[[float, int], ArrayLike], median: float, low: float, d: int, m: int
+    cdf: Callable[[float, int], ArrayLike], low: float, median: float, high: float, d: int, m: int
 ) -> float:
-    """`E[max of m] = 1 - integral of cdf^m` over `[low, 1]`, split where the integrand rises."""
+    """`E[max of m] = high - integral of cdf^m`, where the maximum lies in `[low, high]`."""
     integral, _ = quad(
-        lambda t: np.asarray(cdf(t, d)) ** m, low, 1, points=[median], limit=200, epsabs=1e-12
+        lambda t: np.asarray(cdf(t, d)) ** m, low, high, points=[median], limit=200, epsabs=1e-13
     )
-    return 1 - integral
+    return high - integral
 
 
 def expected_max_cosine(d: int, m: int) -> float:
@@ -59,8 +63,9 @@ def expected_max_cosine(d: int, m: int) -> float:
         return np.nan
     if d == 1:
         return 1 - 2 * 2.0**-m
-    median = float(_sphere.cosine_quantile(0.5 ** (1 / m), d))
-    return _expected_maximum(_sphere.cosine_cdf, median, -1, d, m)
+    low, median = _sphere.cosine_quantile([_NEVER ** (1 / m), 0.5 ** (1 / m)], d)
+    high = -_sphere.cosine_quantile(_NEVER / m, d)
+    return _expected_maximum(_sphere.cosine_cdf, low, median, float(high), d, m)
 
 
 def expected_max_abs_cosine(d: int, m: int) -> float:
@@ -84,8 +89,9 @@ def expected_max_abs_cosine(d: int, m: int) -> float:
         return np.nan
     if d == 1:
         return 1.0
-    median = float(_sphere.abs_cosine_quantile(0.5 ** (1 / m), d))
-    return _expected_maximum(_sphere.abs_cosine_cdf, median, 0, d, m)
+    low, median = _sphere.abs_cosine_quantile([_NEVER ** (1 / m), 0.5 ** (1 / m)], d)
+    high = _sphere.abs_cosine_upper_quantile(_NEVER / m, d)
+    return _expected_maximum(_sphere.abs_cosine_cdf, low, median, float(high), d, m)
 
 
 def prob_max_cosine_above(t: float, d: int, m: int) -> float:

@@ -1,0 +1,67 @@
+"""Can coefficients on latents be trusted? A known linear readout regressed on truth and latents."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from toysae.diagnostics.coefficients import implied_coefficients, readout_regression, sign_errors
+from toysae.diagnostics.collinearity import condition_indices, vif
+from toysae.draws import Draws
+from toysae.metrics.activations import density
+from toysae.metrics.dictionary import max_cosine
+from toysae.results.measurements import EvaluationWorld
+from toysae.saes.base import SAE
+
+Row = dict[str, Any]
+
+
+def trust_in_coefficients(sae: SAE, world: EvaluationWorld, seed: int) -> Row:
+    """Regress `y = <a, h>` for a random unit `a` on the true features and on the latents of `sae`.
+
+    The coefficient of true feature i is `w_i = <a, f_i>`. That of a latent is compared in sign with
+    `w` of the feature nearest to its decoder row, and with the coefficient `<a, d_j>` that its own
+    decoder row implies.
+    """
+    direction = Draws(seed, ("readout",)).normal("direction", (world.hidden.shape[1],))
+    readout = direction / direction.norm()
+    y = world.hidden @ readout
+    latents, decoder = sae.encode(world.hidden)[0], sae.decoder[0]
+    alive = ~density(latents).dead
+    latents, decoder = latents[:, alive], decoder[alive]
+    on_truth = readout_regression(world.coefficients, y)
+    true_weights = world.features @ readout
+    truth_signs = sign_errors(on_truth.beta, true_weights, on_truth.standard_errors)
+    row: Row = {
+        "r2_on_truth": on_truth.r_squared,
+        "sign_errors_on_truth": truth_signs.rate,
+        "vif_truth": _largest(vif(world.coefficients).vif),
+        "condition_index_truth": float(condition_indices(world.coefficients).indices[-1]),
+    }
+    if not len(decoder):
+        return row
+    nearest = max_cosine(decoder, world.features).a_to_b_index
+    on_latents = readout_regression(latents, y)
+    implied = implied_coefficients(decoder, readout)
+    by_feature = sign_errors(on_latents.beta, true_weights[nearest], on_latents.standard_errors)
+    by_decoder = sign_errors(on_latents.beta, implied, on_latents.standard_errors)
+    inflation = vif(latents).vif
+    return {
+        **row,
+        "r2_on_latents": on_latents.r_squared,
+        "sign_errors_against_feature": by_feature.rate,
+        "sign_errors_against_decoder": by_decoder.rate,
+        "sign_errors_expected": float(by_feature.expected[by_feature.defined].mean()),
+        "definition_error": float((implied - true_weights[nearest]).abs().mean()),
+        "vif_latents": _largest(inflation),
+        "condition_index_latents": float(condition_indices(latents).indices[-1]),
+        "identifiable_latents": on_latents.n_identifiable / len(decoder),
+    }
+
+
+def _largest(values: Tensor) -> float:
+    defined = values[~torch.isnan(values)]
+    return float(defined.max()) if len(defined) else math.nan
