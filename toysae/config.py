@@ -72,7 +72,9 @@ def build(key: str, node: object, cls: type[T]) -> T:
         if name not in values and f.default is MISSING and f.default_factory is MISSING:
             raise ConfigError(f"{prefix}{name}: missing; it has no default")
     types_of = get_type_hints(cls)
-    return cls(**{name: _coerce(f"{prefix}{name}", v, types_of[name]) for name, v in values.items()})
+    return cls(
+        **{name: _coerce(f"{prefix}{name}", v, types_of[name]) for name, v in values.items()}
+    )
 
 
 def _by_name(kind: str, key: str, node: object, registry: Mapping[str, type[T]]) -> T:
@@ -115,7 +117,9 @@ def _coerce(key: str, value: Any, expected: Any) -> Any:
             raise ConfigError(f"{key} = {value!r}: must be a list")
         return tuple(_coerce(f"{key}[{i}]", v, arguments[0]) for i, v in enumerate(value))
     if origin is dict:
-        return {str(k): _coerce(f"{key}.{k}", v, arguments[1]) for k, v in _plain(key, value).items()}
+        return {
+            str(k): _coerce(f"{key}.{k}", v, arguments[1]) for k, v in _plain(key, value).items()
+        }
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if expected is not Any and (

@@ -27,3 +27,12 @@ def resolve_device(name: str) -> torch.device:
         raise ConfigError(f"device = {name!r}: this machine has no CUDA device; use auto or cpu")
     logger.info("device: %s", device)
     return device
+
+
+def one_torch_thread() -> None:
+    """Let torch use one thread in this process.
+
+    At toy shapes a second one gives nothing, and beside other work it costs up to a hundred times;
+    members and streams are spread over threads instead. Called by commands, never by the library.
+    """
+    torch.set_num_threads(1)

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -32,7 +34,7 @@ class Draws:
     seed: int
     path: tuple[str, ...] = ()
     block: int = 0
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def child(self, name: str) -> Draws:
         """A source for the part `name`, independent of its siblings."""

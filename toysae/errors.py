@@ -12,7 +12,7 @@ class ToysaeError(Exception):
 
 
 class ConfigError(ToysaeError):
-    """A configuration value that cannot be used. The message names the key and the allowed values."""
+    """A configuration value that cannot be used; the message names its key and what is allowed."""
 
 
 class CheckpointError(ToysaeError):
@@ -29,3 +29,7 @@ class ResultsError(ToysaeError):
 
 class ShapeError(ToysaeError, ValueError):
     """A tensor whose shape does not fit what the function documents."""
+
+
+class DivergenceError(ToysaeError):
+    """An SAE whose loss stopped being finite. The message names the seed and the step."""

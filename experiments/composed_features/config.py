@@ -184,5 +184,5 @@ def _check(study: StudyConfig) -> None:
                 )
     if study.reference.lr not in study.grid.lr or study.reference.l1 not in study.grid.l1:
         raise ConfigError(
-            f"reference = (lr {study.reference.lr}, l1 {study.reference.l1}): must be a cell of grid"
+            f"reference = (lr {study.reference.lr}, l1 {study.reference.l1}): must be in grid"
         )

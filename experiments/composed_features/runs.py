@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from experiments.composed_features.config import StudyConfig
+from toysae.generators.composed_sets import ComposedSets
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.stream import Stream
 from toysae.training.member import Member
@@ -117,9 +118,7 @@ def make_spaces(
         yield {(world, seed): space for seed, space in zip(ordered, made)}
 
 
-def make_member(
-    study: StudyConfig, run: Run, space: HiddenSpace, device: torch.device
-) -> Member:
+def make_member(study: StudyConfig, run: Run, space: HiddenSpace, device: torch.device) -> Member:
     """The SAE that a run trains."""
     protocol = study.protocols[run.protocol]
     start = None if run.start == "random" else _dictionary(study, run.start, space)
@@ -132,7 +131,7 @@ def make_member(
     )
 
 
-def generator_of(study: StudyConfig, world: World):  # noqa: ANN201
+def generator_of(study: StudyConfig, world: World) -> ComposedSets:
     """The generator of a world."""
     law = world.law if world.law in study.laws else next(iter(study.laws))
     return study.world(law, world.one_hot, world.boost)

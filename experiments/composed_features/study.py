@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +20,11 @@ from experiments.composed_features.runs import (
     make_spaces,
     plan,
 )
-from experiments.composed_features.worlds import describe_world, toy_model_row
+from experiments.composed_features.worlds import (
+    describe_world,
+    share_along_components,
+    toy_model_row,
+)
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.stream import Stream
 from toysae.hidden.toy_model import TrainedToyModel
@@ -36,25 +39,52 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
-@dataclass
 class StudyResult:
     """Everything that findings and figures are made of.
 
     Attributes:
-        runs: one row a trained SAE: what it was, and its summary measurements.
-        saes: the SAE of each row (`M = 1`).
-        coefficients: one row a reference-cell SAE: trust in its coefficients.
+        study: the configuration.
+        runs: one row a trained SAE: what it was, and its summary measurements; the column `run`
+            is its position here.
+        reference_cells: one row a reference-cell SAE: trust in its coefficients, and PCs.
         worlds: one row a world and seed.
         toy_models: one row a trained toy model.
         spaces: hidden space of each world and seed.
     """
 
-    runs: list[Row] = field(default_factory=list)
-    saes: list[SAE] = field(default_factory=list)
-    coefficients: list[Row] = field(default_factory=list)
-    worlds: list[Row] = field(default_factory=list)
-    toy_models: list[Row] = field(default_factory=list)
-    spaces: dict[tuple[World, int], HiddenSpace] = field(default_factory=dict)
+    def __init__(self, study: StudyConfig) -> None:
+        self.study = study
+        self.runs: list[Row] = []
+        self.reference_cells: list[Row] = []
+        self.worlds: list[Row] = []
+        self.toy_models: list[Row] = []
+        self.spaces: dict[tuple[World, int], HiddenSpace] = {}
+        self._trained: list[tuple[Run, SAE]] = []
+        self._evaluation: dict[tuple[World, World, int], EvaluationWorld] = {}
+
+    def add(self, run: Run, sae: SAE, facts: Row) -> Row:
+        """Append one trained SAE; returns its row."""
+        row = {"run": len(self.runs), **_identity(run), **facts}
+        self.runs.append(row)
+        self._trained.append((run, sae))
+        return row
+
+    def sae_of(self, row: Mapping[str, Any]) -> SAE:
+        """The SAE (`M = 1`) of a row of `runs`."""
+        return self._trained[row["run"]][1]
+
+    def evaluation_of(self, row: Mapping[str, Any]) -> EvaluationWorld:
+        """The samples that a row of `runs` was measured on."""
+        return self.evaluation(self._trained[row["run"]][0])
+
+    def evaluation(self, run: Run) -> EvaluationWorld:
+        """Evaluation samples of the world of a run, drawn when first asked for."""
+        key = (run.world, run.space_world, run.seed)
+        if key not in self._evaluation:
+            space = self.spaces[run.space_world, run.seed]
+            stream = Stream(generator_of(self.study, run.world), space, run.seed, "evaluation")
+            self._evaluation[key] = EvaluationWorld.sample(stream, self.study.evaluation_samples)
+        return self._evaluation[key]
 
 
 def run_study(
@@ -62,20 +92,21 @@ def run_study(
 ) -> StudyResult:
     """Train and measure every run of the study."""
     runs = plan(study)
-    result = StudyResult()
+    result = StudyResult(study)
     _prepare_spaces(study, runs, result, directory, device)
     _describe_worlds(study, result, directory)
-    members = [make_member(study, run, result.spaces[run.space_world, run.seed], device) for run in runs]
+    members = [
+        make_member(study, run, result.spaces[run.space_world, run.seed], device) for run in runs
+    ]
     total = sum(member.trainer.steps for member in members)
     logger.info("%d SAEs to train", len(members))
-    evaluation = _EvaluationWorlds(study, result)
     with progress(total, "training SAEs") as advance:
         for number, stack in enumerate(train(members, threads=threads, progress=advance)):
             stack_runs = [runs[i] for i in stack.index]
             _save_stack(directory, number, stack)
-            _measure(study, stack, stack_runs, evaluation, result)
+            _measure(stack, stack_runs, result)
             directory.table("runs.csv", result.runs)
-            directory.table("coefficients.csv", result.coefficients)
+            directory.table("reference_cells.csv", result.reference_cells)
     return result
 
 
@@ -109,42 +140,29 @@ def _describe_worlds(study: StudyConfig, result: StudyResult, directory: RunDire
     directory.table("worlds.csv", result.worlds)
 
 
-class _EvaluationWorlds:
-    """Evaluation samples of each world and seed, drawn when first asked for."""
-
-    def __init__(self, study: StudyConfig, result: StudyResult) -> None:
-        self._study = study
-        self._result = result
-        self._worlds: dict[tuple[World, World, int], EvaluationWorld] = {}
-
-    def of(self, run: Run) -> EvaluationWorld:
-        key = (run.world, run.space_world, run.seed)
-        if key not in self._worlds:
-            space = self._result.spaces[run.space_world, run.seed]
-            stream = Stream(generator_of(self._study, run.world), space, run.seed, "evaluation")
-            self._worlds[key] = EvaluationWorld.sample(stream, self._study.evaluation_samples)
-        return self._worlds[key]
-
-
-def _measure(
-    study: StudyConfig,
-    stack: TrainedStack,
-    runs: Sequence[Run],
-    evaluation: _EvaluationWorlds,
-    result: StudyResult,
-) -> None:
+def _measure(stack: TrainedStack, runs: Sequence[Run], result: StudyResult) -> None:
+    study = result.study
     for position, run in enumerate(runs):
         sae = stack.sae.members([position])
-        world = evaluation.of(run)
-        row = _identity(run)
+        world = result.evaluation(run)
         summary = measure_member(sae, world).summary
-        loss = summary["error"] + run.l1 * summary["penalty"]
-        diverged = int(stack.frozen_at[position])
-        result.runs.append({**row, "diverged_at": diverged, "loss": loss, **summary})
-        result.saes.append(sae)
-        own_reference = (run.lr, run.l1, run.start) == (study.reference.lr, study.reference.l1, "random")
-        if own_reference and run.n_latents == study.protocols[run.protocol].sae.n_latents:
-            result.coefficients.append({**row, **trust_in_coefficients(sae, world, run.seed)})
+        facts = {
+            "diverged_at": int(stack.frozen_at[position]),
+            "loss": summary["error"] + run.l1 * summary["penalty"],
+            **summary,
+        }
+        row = result.add(run, sae, facts)
+        cell = (run.lr, run.l1, run.start, run.n_latents)
+        width = study.protocols[run.protocol].sae.n_latents
+        if cell == (study.reference.lr, study.reference.l1, "random", width):
+            result.reference_cells.append(
+                {
+                    "run": row["run"],
+                    **_identity(run),
+                    **trust_in_coefficients(sae, world, run.seed),
+                    "share_along_components": share_along_components(sae, world),
+                }
+            )
 
 
 def _identity(run: Run) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,9 +17,12 @@ from toysae.draws import Draws
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.stream import Stream
 from toysae.hidden.toy_model import TrainedToyModel
+from toysae.metrics.activations import density
+from toysae.results.measurements import OUTCOME_DEGREES, EvaluationWorld
+from toysae.saes.base import SAE
 
 # FastICA needs few samples and may use all of its iterations.
-_ICA_SAMPLES = 20_000
+_ICA_SAMPLES = 10_000
 
 Row = dict[str, Any]
 
@@ -29,8 +33,7 @@ def describe_world(study: StudyConfig, world: World, seed: int, space: HiddenSpa
     coefficients = stream.coefficients(0, study.diagnostic_samples)
     hidden = space.embed(coefficients)
     features, sums = space.directions, diagonals(study, space)
-    # About the origin: features are rays from it, and so the claims about PCs are meant.
-    components = pca(hidden, centered=False)
+    components = pca(hidden)
     first = components.components[:1]
     kurtosis_true = projection_kurtosis(hidden, features).values
     kurtosis_composed = projection_kurtosis(hidden, sums).values
@@ -82,6 +85,20 @@ def toy_model_row(world: World, seed: int, model: TrainedToyModel) -> Row:
         "norm_min": float(model.directions.norm(dim=1).min()),
         "norm_max": float(model.directions.norm(dim=1).max()),
     }
+
+
+def share_along_components(sae: SAE, world: EvaluationWorld) -> float:
+    """Share of alive latents within 15 degrees of a principal component, up to sign.
+
+    NaN where no latent is alive. Components that the data do not determine count as well: the
+    question is whether latents lie along what PCA would return.
+    """
+    alive = ~density(sae.encode(world.hidden)[0]).dead
+    if not bool(alive.any()):
+        return math.nan
+    components = pca(world.hidden).components
+    degrees = torch.rad2deg(torch.arccos(alignment(sae.decoder[0][alive], components)))
+    return float((degrees.min(dim=1).values < OUTCOME_DEGREES).double().mean())
 
 
 def _ica_rank(hidden: Tensor) -> int:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from toysae.errors import DataError, ShapeError
 from toysae.metrics import chance, dictionary
@@ -91,10 +92,19 @@ def test_probability_is_a_survival_function(d: int, m: int, t: float) -> None:
         assert p == 1
 
 
+def test_tiny_tails_keep_their_digits() -> None:
+    # (1 + cos) / 2 is Beta(31.5, 31.5); a union of 1000 events that rare is their sum.
+    single = stats.beta.sf(0.95, 31.5, 31.5)
+    assert single < 1e-20
+    assert chance.prob_max_cosine_above(0.9, 64, 1000) == pytest.approx(1000 * single, rel=1e-9)
+
+
 def test_expectation_is_the_integral_of_the_tail() -> None:
     grid = np.linspace(-1, 1, 20_001)
     tail = [chance.prob_max_cosine_above(t, 6, 9) for t in grid]
-    assert chance.expected_max_cosine(6, 9) == pytest.approx(-1 + np.trapezoid(tail, grid), abs=1e-6)
+    assert chance.expected_max_cosine(6, 9) == pytest.approx(
+        -1 + np.trapezoid(tail, grid), abs=1e-6
+    )
 
 
 def test_chance_correction() -> None:

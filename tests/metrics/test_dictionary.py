@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_similarity
 from torch import Tensor
 
-from tests.metrics.draw import SEEDS, normal, pairs_of_dictionaries, tensor
 from toysae.errors import DataError, ShapeError
 from toysae.metrics import dictionary
+
+from .draw import SEEDS, normal, pairs_of_dictionaries, tensor
 
 SEED_A, SEED_B = tensor([[1], [1]]), tensor([[1], [-1]])
 A = tensor([[1, 0, 0], [0.8, 0.6, 0], [0, 0, 1], [0.6, 0, 0.8]])
@@ -53,7 +54,11 @@ class TestGoldenOppositeSigns:
     def test_matchings(self) -> None:
         signed = dictionary.hungarian(SEED_A, SEED_B)
         assert signed.n_matched == 1
-        assert (signed.mean_over_matched, signed.mean_over_min, signed.mean_over_max) == (1, 0.5, 0.5)
+        assert (signed.mean_over_matched, signed.mean_over_min, signed.mean_over_max) == (
+            1,
+            0.5,
+            0.5,
+        )
         assert dictionary.hungarian_abs(SEED_A, SEED_B).mean_over_max == 1
         assert pairs(dictionary.mutual_nearest(SEED_A, SEED_B)) == {(0, 0)}
 
@@ -146,7 +151,9 @@ class TestGoldenFourAgainstThree:
     def test_fraction_above(self) -> None:
         best = dictionary.max_cosine(A, B)
         assert dictionary.fraction_above(best.a_to_b).fraction.tolist() == [0.75, 0.5, 0.5]
-        assert dictionary.fraction_above(best.b_to_a).fraction.tolist() == pytest.approx([2 / 3] * 3)
+        assert dictionary.fraction_above(best.b_to_a).fraction.tolist() == pytest.approx(
+            [2 / 3] * 3
+        )
 
     def test_a_dead_row_is_left_out_on_both_sides(self) -> None:
         alive = torch.tensor([True, False, True])
@@ -313,6 +320,25 @@ def test_hungarian_is_below_both_means_with_replacement(seed: int, n: int, m: in
     assert total <= best.b_to_a.clamp(min=0).sum() + 1e-9
 
 
+@given(SEEDS, st.integers(1, 4), st.integers(1, 4))
+def test_masked_rows_change_nothing(seed: int, n: int, n_dead: int) -> None:
+    a, b, dead = normal(seed, 5, 3), normal(seed + 1, n, 3), normal(seed + 2, n_dead, 3)
+    alive = torch.arange(n + n_dead) < n
+    longer = torch.cat([b, dead])
+    plain = dictionary.max_cosine(a, b)
+    masked = dictionary.max_cosine(a, longer, alive_b=alive)
+    assert torch.allclose(masked.a_to_b, plain.a_to_b)
+    assert torch.allclose(masked.b_to_a[:n], plain.b_to_a)
+    assert torch.isnan(masked.b_to_a[n:]).all()
+    matching = dictionary.hungarian(a, longer, alive_b=alive)
+    expected = dictionary.hungarian(a, b).mean_over_max
+    assert matching.mean_over_max == pytest.approx(expected)
+    within = dictionary.within_dictionary(longer, alive=alive)
+    plain_within = dictionary.within_dictionary(b)
+    assert torch.allclose(within.max_cosine[:n], plain_within.max_cosine, equal_nan=True)
+    assert torch.allclose(within.mean_abs[:n], plain_within.mean_abs, equal_nan=True)
+
+
 def test_missing_features_lower_the_mean_over_max() -> None:
     features = torch.eye(8)
     one_found = dictionary.hungarian(features, features[:1])
@@ -408,6 +434,11 @@ class TestDegenerateInput:
         assert within.mean_abs_cosine == 1
         ties = dictionary.max_cosine(tensor([[1, 0]]), tensor([[0, 1], [2, 0], [5, 0]]))
         assert ties.a_to_b_index.tolist() == [1]
+
+    @pytest.mark.parametrize("block", [1, 2, 4096])
+    def test_the_lowest_index_wins_a_tie_across_blocks(self, block: int) -> None:
+        rows = tensor([[0, 1], [2, 0], [5, 0]])
+        assert dictionary.max_cosine(rows, rows[1:2], block=block).b_to_a_index.tolist() == [1]
 
     def test_rows_of_extreme_length_keep_their_direction(self) -> None:
         a = tensor([[3e200, 4e200], [3e-200, 4e-200]])

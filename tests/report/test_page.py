@@ -1,27 +1,35 @@
 from __future__ import annotations
 
 import base64
+import io
+import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from toysae.errors import DataError, ResultsError, ShapeError
+from toysae.errors import ResultsError, ShapeError
 from toysae.figures.style import canvas, panel_axes
+from toysae.report.findings import findings_markdown, print_findings
 from toysae.report.page import Report
+from toysae.results.findings import Finding, Verdict
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\""
 VOID = {"meta", "img"}
-FINDING = {
-    "claim": "SAEs find composed features",
-    "statistic": 0.33333,
-    "interval": (0.21, 0.45),
-    "null": 0.0417,
-    "threshold": "> 0.5",
-    "verdict": "refuted",
-    "source": "Anders et al. (2024)",
-}
+FINDING = Finding(
+    claim="SAEs find composed features",
+    source="Anders et al. (2024)",
+    statistic="share of cells",
+    value=0.33333,
+    interval=(0.21, 0.45),
+    null=0.0417,
+    threshold="interval at least 0.5",
+    verdict=Verdict.REFUTED,
+    note="8 seeds",
+)
 
 
 class Outline(HTMLParser):
@@ -57,7 +65,7 @@ def full_report() -> Report:
         Report(f"Title {HOSTILE}", f"Subtitle {HOSTILE}")
         .text(f"Lead {HOSTILE}\n\nSecond paragraph,\nof two lines.")
         .section("Findings")
-        .findings([FINDING, FINDING | {"claim": HOSTILE, "verdict": "inconclusive"}])
+        .findings([FINDING, replace(FINDING, claim=HOSTILE, note=HOSTILE, verdict=Verdict.INCONCLUSIVE)])
         .section(f"Sweep {HOSTILE}")
         .figure(figure, f"Caption {HOSTILE}")
         .table([{HOSTILE: HOSTILE, "cosine": float("nan")}, {"cosine": 0.5}], f"Table {HOSTILE}")
@@ -142,27 +150,31 @@ def test_columns_of_different_lengths_are_refused() -> None:
 
 
 def test_findings_show_verdict_and_numbers() -> None:
-    verdicts = ["reproduced", "refuted", "inconclusive", "refuted"]
-    report = Report("Title").findings([FINDING | {"verdict": verdict} for verdict in verdicts])
+    verdicts = [Verdict.REPRODUCED, Verdict.REFUTED, Verdict.INCONCLUSIVE, Verdict.REFUTED]
+    report = Report("Title").findings([replace(FINDING, verdict=verdict) for verdict in verdicts])
     outline = Outline(report.html())
     assert outline.attributes("span", "class") == [f"chip {verdict}" for verdict in verdicts]
     assert "✗ refuted" in outline.texts["span"]
-    assert outline.texts["dd"][:4] == ["0.3333", "[0.21, 0.45]", "0.0417", "> 0.5"]
+    assert outline.texts["dt"][:2] == ["share of cells", "95 % interval"]
+    assert outline.texts["dd"][:4] == ["0.3333", "[0.21, 0.45]", "0.0417", "interval at least 0.5"]
     assert "4 findings: 1 reproduced, 2 refuted, 1 inconclusive" in outline.texts["p"]
     assert "Source: Anders et al. (2024)" in outline.texts["p"]
+    assert "8 seeds" in outline.texts["p"]
 
 
-@pytest.mark.parametrize(
-    ("finding", "message"),
-    [
-        (FINDING | {"verdict": "confirmed"}, "expected reproduced, refuted, inconclusive"),
-        ({"claim": "x", "verdict": "refuted"}, "missing keys"),
-        (FINDING | {"p": 0.05}, "unknown keys"),
-    ],
-)
-def test_other_findings_are_refused(finding: dict[str, object], message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        Report("Title").findings([finding])
+def test_findings_on_terminal_and_in_markdown_carry_the_same_numbers() -> None:
+    console = Console(record=True, width=160, file=io.StringIO())
+    print_findings([FINDING], console)
+    markdown = findings_markdown([FINDING])
+    for text in (console.export_text(), markdown):
+        for part in ("refuted", "SAEs find composed", "0.333", "[0.21, 0.45]", "0.0417"):
+            assert part in text
+
+
+def test_undefined_numbers_of_a_finding_are_dashes() -> None:
+    nothing = replace(FINDING, interval=(math.nan, math.nan), null=math.nan, note="")
+    outline = Outline(Report("Title").findings([nothing]).html())
+    assert outline.texts["dd"][1:3] == ["–", "–"]
 
 
 def test_equal_reports_are_equal_bytes(tmp_path: Path) -> None:

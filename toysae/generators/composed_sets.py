@@ -128,9 +128,7 @@ class ComposedSets(Generator):
         pairs[n_x:, :n_x] = pairs[:n_x, n_x:].T
         square_y = ((1 - f) ** 2 + f**2) / 3 + f * (1 - f) / 2
         product = (1 - f) / 4 + f / 3
-        squares = torch.cat(
-            [marginals[:n_x] / 3, (marginals[n_x:] - alone) * square_y + alone / 3]
-        )
+        squares = torch.cat([marginals[:n_x] / 3, (marginals[n_x:] - alone) * square_y + alone / 3])
         second_moment = pairs * product
         second_moment.diagonal().copy_(squares)
         names = tuple(f"x{i + 1}" for i in range(n_x)) + tuple(f"y{j + 1}" for j in range(n_y))

@@ -43,7 +43,9 @@ class Orthonormal(HiddenConfig):
                 f"hidden.d_hidden = {self.d_hidden}: orthonormal directions for "
                 f"{generator.n_features} features need at least {generator.n_features} dimensions"
             )
-        return [HiddenSpace(self._rotation(seed)[: generator.n_features].to(device)) for seed in seeds]
+        return [
+            HiddenSpace(self._rotation(seed)[: generator.n_features].to(device)) for seed in seeds
+        ]
 
     def _rotation(self, seed: int) -> torch.Tensor:
         gaussian = Draws(seed, ("hidden",)).normal("rotation", (self.d_hidden, self.d_hidden))

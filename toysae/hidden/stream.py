@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toysae.draws import Draws
+from toysae.draws import CPU, Draws
 from toysae.generators.base import Coefficients, Generator
 from toysae.hidden.base import HiddenSpace
 
@@ -34,7 +34,7 @@ class Stream:
     space: HiddenSpace
     seed: int
     split: str = "train"
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def coefficients(self, start: int, n: int) -> Coefficients:
         """Coefficients of samples `start` to `start + n`."""

@@ -272,8 +272,10 @@ def cofiring(
     Raises:
         DataError: counts that no table of samples has.
     """
+    counts = (n11, n1, n2, n_samples)
+    device = next((x.device for x in counts if isinstance(x, Tensor)), None)
     both, first, second, total = torch.broadcast_tensors(
-        *(torch.as_tensor(x, dtype=torch.float64) for x in (n11, n1, n2, n_samples))
+        *(torch.as_tensor(x, dtype=torch.float64, device=device) for x in counts)
     )
     possible = (both >= 0) & (both <= torch.minimum(first, second))
     if not bool((possible & (first + second - both <= total)).all()):

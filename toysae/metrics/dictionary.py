@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from toysae.metrics._directions import cosines, row_blocks, unit_rows, unit_rows_of_pair
-from toysae.metrics._inputs import finite, refuse_infinite
+from toysae.metrics._inputs import refuse_infinite, refuse_non_finite
 from toysae.metrics._matching import (
     Matching,
     MatchingAgreement,
@@ -128,7 +128,8 @@ def fraction_above(values: Tensor, thresholds: Sequence[float] = (0.7, 0.8, 0.9)
     values = values.detach().double()
     refuse_infinite(values, "values")
     defined = values[~torch.isnan(values)]
-    limits = finite(torch.tensor(list(thresholds), device=values.device), "thresholds")
+    limits = torch.tensor(list(thresholds), dtype=torch.float64, device=values.device)
+    refuse_non_finite(limits, "thresholds")
     above = (defined[None, :] > limits[:, None]).double().mean(dim=1)
     return FractionAbove(limits, above, len(defined))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from toysae.figures.style import to_png_base64
 from toysae.report.findings import findings_html
 from toysae.report.tables import Columns, Rows, table_html
 from toysae.report.theme import CSS
+from toysae.results.findings import Finding
 
 _CSS_PIXELS_PER_INCH = 96
 
@@ -76,16 +77,8 @@ class Report:
         self._n_tables += 1
         return self
 
-    def findings(self, findings: Sequence[Mapping[str, object]]) -> Report:
-        """Add findings with the verdicts reproduced, refuted or inconclusive.
-
-        Args:
-            findings: mappings with exactly the keys `claim`, `statistic`, `interval`, `null`,
-                `threshold`, `verdict` and `source`; None where there is nothing to say.
-
-        Raises:
-            DataError: a key is missing or unknown, or a verdict is not one of the three.
-        """
+    def findings(self, findings: Sequence[Finding]) -> Report:
+        """Add findings, each with its verdict and the numbers it rests on."""
         self._add(findings_html(findings))
         return self
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from toysae.metrics.uncertainty import Interval
+
 
 class Verdict(StrEnum):
     """What a statistic says about a claim."""
@@ -48,7 +50,20 @@ class Finding:
         return {**asdict(self), "verdict": str(self.verdict)}
 
 
-def at_least(threshold: float) -> Callable[[float, float, float], Verdict]:
+@dataclass(frozen=True)
+class Rule:
+    """A verdict rule, fixed before looking.
+
+    Attributes:
+        text: the rule in words.
+        judge: verdict from an estimate and the bounds of its interval.
+    """
+
+    text: str
+    judge: Callable[[float, float, float], Verdict]
+
+
+def at_least(threshold: float) -> Rule:
     """Reproduced if the whole interval is at or above `threshold`, refuted if it is below."""
 
     def judge(value: float, low: float, high: float) -> Verdict:
@@ -57,10 +72,10 @@ def at_least(threshold: float) -> Callable[[float, float, float], Verdict]:
             return Verdict.REPRODUCED
         return Verdict.REFUTED if high < threshold else Verdict.INCONCLUSIVE
 
-    return judge
+    return Rule(f"interval at least {threshold:g}", judge)
 
 
-def at_most(threshold: float) -> Callable[[float, float, float], Verdict]:
+def at_most(threshold: float) -> Rule:
     """Reproduced if the whole interval is at or below `threshold`, refuted if it is above."""
 
     def judge(value: float, low: float, high: float) -> Verdict:
@@ -69,10 +84,10 @@ def at_most(threshold: float) -> Callable[[float, float, float], Verdict]:
             return Verdict.REPRODUCED
         return Verdict.REFUTED if low > threshold else Verdict.INCONCLUSIVE
 
-    return judge
+    return Rule(f"interval at most {threshold:g}", judge)
 
 
-def close_to(target: float, tolerance: float) -> Callable[[float, float, float], Verdict]:
+def close_to(target: float, tolerance: float) -> Rule:
     """Reproduced if the whole interval is within `tolerance` of `target`, refuted if none is."""
 
     def judge(value: float, low: float, high: float) -> Verdict:
@@ -82,7 +97,42 @@ def close_to(target: float, tolerance: float) -> Callable[[float, float, float],
         outside = high < target - tolerance or low > target + tolerance
         return Verdict.REFUTED if outside else Verdict.INCONCLUSIVE
 
-    return judge
+    return Rule(f"interval within {tolerance:g} of {target:.4g}", judge)
+
+
+def mean_at_least(threshold: float) -> Rule:
+    """Reproduced if the estimate itself reaches `threshold`: for bars, not for claims."""
+
+    def judge(value: float, low: float, high: float) -> Verdict:
+        if math.isnan(value):
+            return Verdict.INCONCLUSIVE
+        return Verdict.REPRODUCED if value >= threshold else Verdict.REFUTED
+
+    return Rule(f"mean at least {threshold:g}", judge)
+
+
+def finding(
+    claim: str,
+    source: str,
+    statistic: str,
+    interval: Interval,
+    rule: Rule,
+    *,
+    null: float = math.nan,
+    note: str = "",
+) -> Finding:
+    """Judge a statistic by a rule."""
+    return Finding(
+        claim,
+        source,
+        statistic,
+        interval.mean,
+        (interval.low, interval.high),
+        null,
+        rule.text,
+        rule.judge(interval.mean, interval.low, interval.high),
+        note,
+    )
 
 
 def _bounds(value: float, low: float, high: float) -> tuple[float, float]:

@@ -17,9 +17,8 @@ from toysae.metrics.activations import density, mean_l0
 from toysae.metrics.chance import expected_max_cosine
 from toysae.metrics.dictionary import hungarian, max_cosine
 from toysae.metrics.groups import by_group
-from toysae.metrics.reconstruction import explained_variance
+from toysae.metrics.reconstruction import explained_variance, shrinkage
 from toysae.metrics.recovery import angle_to_nearest, composed_score, detection, monosemanticity
-from toysae.metrics.reconstruction import shrinkage
 from toysae.saes.base import SAE
 from toysae.saes.trainable import TrainableFamily
 

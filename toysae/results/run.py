@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -10,16 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from toysae.errors import ResultsError
-from toysae.results.files import Row, write_csv, write_json, write_text
+from toysae.results.files import Row, write_csv, write_json
+from toysae.results.layout import DONE, LOG, METRICS, check_new, config_hash, write_config
 from toysae.results.provenance import provenance
-
-DONE = "done.json"
-METRICS = "metrics.json"
-CONFIG = "config.yaml"
-LOG = "run.log"
 
 
 class RunDirectory:
@@ -35,6 +29,10 @@ class RunDirectory:
         self._handler = logging.FileHandler(path / LOG)
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(self._handler)
+
+    def log(self, record: logging.LogRecord) -> None:
+        """Add a line of before this directory was opened to `run.log`."""
+        self._handler.handle(record)
 
     def json(self, name: str, value: Any) -> None:
         """Write `name` as JSON."""
@@ -59,12 +57,6 @@ class RunDirectory:
         self._handler.close()
 
 
-def config_hash(config: DictConfig) -> str:
-    """Identity of a resolved configuration."""
-    text = OmegaConf.to_yaml(config, resolve=True, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def open_run(
     path: Path, config: DictConfig, overrides: list[str], device: torch.device
 ) -> RunDirectory:
@@ -73,14 +65,11 @@ def open_run(
     Raises:
         ResultsError: the directory holds files already.
     """
-    existing = sorted(p.name for p in path.iterdir()) if path.is_dir() else []
-    if existing:
-        raise ResultsError(
-            f"{path}: holds {', '.join(existing[:3])}{' ...' if len(existing) > 3 else ''} already; "
-            "nothing is overwritten: choose another hydra.run.dir, or remove it"
-        )
+    check_new(path)
     path.mkdir(parents=True, exist_ok=True)
     run = RunDirectory(path)
-    write_text(path / CONFIG, OmegaConf.to_yaml(config, resolve=True))
-    run.json("provenance.json", {**provenance(overrides, device), "config_hash": config_hash(config)})
+    write_config(path, config)
+    run.json(
+        "provenance.json", {**provenance(overrides, device), "config_hash": config_hash(config)}
+    )
     return run

@@ -11,16 +11,18 @@ A member's numbers do not depend on its company: nothing here is shared between 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 # No "nnan"/"ninf": divergence is detected by non-finite values, which those flags would hide.
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
-_JIT = {"cache": True, "nogil": True, "fastmath": _FAST, "error_model": "numpy"}
+_JIT: Any = {"cache": True, "nogil": True, "fastmath": _FAST, "error_model": "numpy"}
 
 _EPSILON = np.float32(1e-6)
 _ADAM_EPSILON = 1e-8
+_LARGEST = np.finfo(np.float32).max
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
 _TWO = np.float32(2)
@@ -75,7 +77,7 @@ def _dot(a, b):
 
 @njit(**_JIT)
 def _error_and_loss(x, reconstruction, weight, error):
-    """error = gradient of the mean weighted squared error by the reconstruction; returns the loss."""
+    """Mean weighted squared error; writes its gradient by the reconstruction to `error`."""
     d, batch = x.shape
     scale = _TWO / np.float32(batch)
     loss = _ZERO
@@ -131,7 +133,8 @@ def _add_ghost_gradients(
     """Gradients of the ghost loss: see `toysae.training.dead.ghost_loss` for the definition.
 
     Adds to `error` what flows into the alive part through the residual, and to the gradients of the
-    dead latents what flows into them directly. Runs sample by sample: dead latents are few and the exponential dominates.
+    dead latents what flows into them directly. Runs sample by sample: dead latents are few and the
+    exponential dominates.
     """
     d, batch = x.shape
     n_latents = dead.shape[0]
@@ -182,8 +185,10 @@ def _adam(p, g, m, v, step_size, beta1, beta2, root_correction):
     for i in range(p.shape[0]):
         m[i] = beta1 * m[i] + (_ONE - beta1) * g[i]
         v[i] = beta2 * v[i] + (_ONE - beta2) * g[i] * g[i]
-        p[i] -= step_size * m[i] / (
-            np.float32(math.sqrt(v[i])) / root_correction + np.float32(_ADAM_EPSILON)
+        p[i] -= (
+            step_size
+            * m[i]
+            / (np.float32(math.sqrt(v[i])) / root_correction + np.float32(_ADAM_EPSILON))
         )
 
 
@@ -229,7 +234,7 @@ def train_chunk(
         beta1, beta2: per member, `[M]`, float64.
         first_step: number of steps done before this chunk.
         unit_norm: hold decoder rows at norm 1.
-        ghost_window: a latent silent for more steps than this is dead; negative: no ghost gradients.
+        ghost_window: silent for more steps than this, a latent is dead; negative: no ghosts.
         ghost_cooldown: steps over which a revived latent's penalty returns.
         fire_threshold: a latent fires above this value.
         error_out, penalty_out: mean error, and coefficient times penalty, `[M, steps]`.
@@ -277,7 +282,8 @@ def train_chunk(
                 total_penalty += penalty[j] * total
                 silent_steps[i, j] = 0 if firings > 0 else silent_steps[i, j] + 1
             penalty_out[i, t] = total_penalty
-            if not math.isfinite(error_out[i, t] + total_penalty):
+            # Not `math.isfinite`: it subtracts the value from itself, which "reassoc" folds to 0.
+            if not abs(error_out[i, t] + total_penalty) <= _LARGEST:
                 frozen_at[i] = first_step + t
                 break
             g_w_enc[:] = _ZERO

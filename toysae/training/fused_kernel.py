@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class FusedKernel:
             penalty,
         )
         edges = np.linspace(0, members, self.threads + 1).astype(int).tolist()
-        parts = [(a, b) for a, b in zip(edges, edges[1:]) if a < b]
+        parts = [(a, b) for a, b in pairwise(edges) if a < b]
         list(self._pool.map(lambda part: train_chunk(*part, *arguments), parts))
         state.step += chunk.n_steps
         return ChunkLoss(torch.from_numpy(error), torch.from_numpy(penalty))

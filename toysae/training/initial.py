@@ -34,7 +34,7 @@ def _initial(member: Member, device: torch.device) -> Params:
         expected = tuple(params["W_dec"].shape)
         if tuple(member.initial_decoder.shape) != expected:
             raise ShapeError(
-                f"initial decoder of shape {tuple(member.initial_decoder.shape)}: must be {expected}"
+                f"initial decoder {tuple(member.initial_decoder.shape)}: must be {expected}"
             )
         params["W_dec"] = member.initial_decoder.to(device, torch.float32).clone()
         params["W_enc"] = params["W_dec"].T.clone()

@@ -48,7 +48,7 @@ class TrainedStack:
     Attributes:
         index: position of each member in the sequence that was given to `train`.
         sae: the trained SAEs, in that order.
-        frozen_at: step at which a member diverged (its parameters are those before it), or -1, `[M]`.
+        frozen_at: step at which a member diverged, or -1, `[M]`; its parameters are those before.
         history_steps: step of each history point, `[points]`.
         error, penalty: mean over the steps up to each history point, `[M, points]`.
         kernel: name of the kernel that ran.

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from commands import SMALL, read_json, run_apart, run_here
+
+from experiments.train import main as train
+from toysae.checkpoints.saelens import load
+from toysae.config import build_generator, build_hidden
+from toysae.hidden.stream import Stream
+from toysae.metrics.uncertainty import seed_interval
+from toysae.results.measurements import EvaluationWorld, measure_member
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The directory of one run with seeds 3 and 4, made by the command."""
+    directory = tmp_path_factory.mktemp("train")
+    ended = run_apart("experiments.train", directory, *SMALL, "first_seed=3", "sae.l1=0.05")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == ""
+    (path,) = (directory / "outputs" / "train").iterdir()
+    assert f"results: outputs/train/{path.name}" in ended.stderr
+    return path
+
+
+def test_everything_is_in_the_run_directory(run):
+    assert {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()} == {
+        "config.yaml", "provenance.json", "metrics.json", "features.csv", "latents.csv",
+        "history.csv", "run.log", "done.json",
+        *(
+            f"checkpoints/seed_{seed}/{name}"
+            for seed in (3, 4)
+            for name in ("cfg.json", "sae_weights.safetensors", "sparsity.safetensors")
+        ),
+    }  # fmt: skip
+
+
+def test_done_is_the_last_file(run):
+    done = (run / "done.json").stat().st_mtime_ns
+    assert all(path.stat().st_mtime_ns <= done for path in run.iterdir())
+    facts = read_json(run / "done.json")
+    assert facts["status"] == "completed"
+    assert facts["config_hash"] == read_json(run / "provenance.json")["config_hash"]
+
+
+def test_log_says_what_was_trained(run):
+    assert (
+        "stack of 2: relu, d=4, 8 latents, 30 steps of 32 on cpu" in (run / "run.log").read_text()
+    )
+
+
+def test_metrics_are_those_of_the_checkpoints_on_the_stated_world(run):
+    generator = build_generator({"name": "composed_sets"})
+    spaces = build_hidden({"name": "orthonormal"}).spaces(generator, [3, 4], torch.device("cpu"))
+    summaries = []
+    for seed, space in zip((3, 4), spaces):
+        world = EvaluationWorld.sample(Stream(generator, space, seed, "evaluation"), 100)
+        sae = load(run / "checkpoints" / f"seed_{seed}").sae
+        summaries.append(measure_member(sae, world).summary)
+    metrics = read_json(run / "metrics.json")
+    for name in ("l0", "explained_variance", "cosine_feature_to_latent"):
+        expected = seed_interval([summary[name] for summary in summaries])
+        for part in ("mean", "low", "high"):
+            assert metrics[name][part] == pytest.approx(getattr(expected, part), rel=1e-5)
+        assert (metrics[name]["seeds"], metrics[name]["undefined"]) == (2, 0)
+
+
+def test_agreement_stands_beside_its_chance_level(run):
+    metrics = read_json(run / "metrics.json")
+    assert not [name for name in metrics if name.endswith("_chance")]
+    assert 0 < metrics["cosine_feature_to_latent"]["chance"] < 1
+    # The nearest of 4 random directions to a fixed one in 4 dimensions.
+    drawn = torch.randn(200_000, 4, 4, generator=torch.Generator().manual_seed(0))
+    nearest = (drawn / drawn.norm(dim=-1, keepdim=True))[..., 0].amax(-1).mean()
+    chance = metrics["cosine_latent_to_feature"]["chance"]
+    assert chance == pytest.approx(float(nearest), abs=0.005)
+
+
+def test_tables_hold_every_feature_and_latent_of_every_seed(run):
+    features, latents = rows(run / "features.csv"), rows(run / "latents.csv")
+    assert [(row["seed"], row["feature"]) for row in features] == [
+        (seed, name) for seed in "34" for name in ("x1", "x2", "y1", "y2")
+    ]
+    assert [(row["seed"], row["latent"]) for row in latents] == [
+        (seed, str(latent)) for seed in "34" for latent in range(8)
+    ]
+    frequency = {(row["seed"], row["latent"]): float(row["density"]) for row in latents}
+    stored = load(run / "checkpoints" / "seed_4").log_sparsity
+    assert stored is not None
+    for latent in range(8):
+        expected = math.log10(frequency["4", str(latent)] + 1e-10)
+        assert float(stored[latent]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_history_holds_the_loss_of_every_seed_over_the_steps(run):
+    history = rows(run / "history.csv")
+    assert [(row["seed"], int(row["step"])) for row in history] == [
+        (seed, step) for seed in "34" for step in range(30)
+    ]
+    assert all(float(row["error"]) > 0 for row in history)
+
+
+def test_seeds_are_the_same_in_any_company(run, tmp_path):
+    ended = run_here(
+        train, tmp_path, *SMALL, "seeds=1", "first_seed=4", "sae.l1=0.05", "hydra.run.dir=alone"
+    )
+    assert ended.code == 0
+    name = "checkpoints/seed_4/sae_weights.safetensors"
+    assert (tmp_path / "alone" / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_interval_of_a_single_seed_is_undefined(tmp_path):
+    assert run_here(train, tmp_path, *SMALL, "seeds=1", "hydra.run.dir=run").code == 0
+    l0 = read_json(tmp_path / "run" / "metrics.json")["l0"]
+    assert l0["mean"] > 0
+    assert (l0["low"], l0["high"], l0["seeds"]) == (None, None, 1)
+
+
+def test_divergence_is_said_with_seed_and_step_and_leaves_nothing(tmp_path):
+    ended = run_here(train, tmp_path, *SMALL, "trainer.lr=1e30")
+    assert ended.code == 1
+    assert ended.message == (
+        "2 of 2 seeds diverged (seed 0 at step 1, seed 1 at step 1); lower trainer.lr = 1e+30"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_finished_run_is_not_repeated(tmp_path):
+    arguments = (*SMALL, "hydra.run.dir=run")
+    assert run_here(train, tmp_path, *arguments).code == 0
+    before = (tmp_path / "run" / "done.json").stat().st_mtime_ns
+    refused = run_here(train, tmp_path, *arguments)
+    assert refused.code == 1
+    assert "nothing is overwritten" in refused.message
+    assert run_here(train, tmp_path, *arguments, "resume=true").code == 0
+    assert (tmp_path / "run" / "done.json").stat().st_mtime_ns == before
+
+
+FAKE_WANDB = """
+import json, contextlib, pathlib
+class Run:
+    def __init__(self, arguments):
+        self.record = {"arguments": arguments, "steps": {}}
+        self.summary = {}
+    def log(self, values, step):
+        self.record["steps"][step] = values
+class Settings:
+    def __init__(self, silent, console):
+        assert silent
+@contextlib.contextmanager
+def init(settings, **arguments):
+    folder = pathlib.Path(arguments.pop("dir"))
+    run = Run(arguments)
+    assert (folder / "done.json").is_file()
+    yield run
+    (folder / "mirrored.json").write_text(json.dumps({**run.record, "summary": run.summary}))
+"""
+
+
+def test_wandb_gets_a_copy_of_the_finished_files(tmp_path, monkeypatch):
+    (tmp_path / "wandb.py").write_text(FAKE_WANDB)
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = (*SMALL, "logger=wandb", "logger.entity=me", "hydra.run.dir=sweep/7")
+    assert run_here(train, tmp_path, *arguments).code == 0
+    copy = read_json(tmp_path / "sweep" / "7" / "mirrored.json")
+    assert copy["arguments"]["project"] == "toysae"
+    assert copy["arguments"]["entity"] == "me"
+    assert (copy["arguments"]["group"], copy["arguments"]["name"]) == ("sweep", "7")
+    assert copy["arguments"]["mode"] == "offline"
+    assert copy["arguments"]["config"]["sae"]["l1"] == 0.1
+    metrics = read_json(tmp_path / "sweep" / "7" / "metrics.json")
+    assert copy["summary"]["l0.mean"] == metrics["l0"]["mean"]
+    assert len(copy["steps"]) == 30
+    assert set(copy["steps"]["29"]) == {
+        f"{loss}/seed_{seed}" for loss in ("error", "penalty") for seed in (0, 1)
+    }
+
+
+def test_without_wandb_its_logger_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    ended = run_here(train, tmp_path, *SMALL, "logger=wandb")
+    assert ended.code == 1
+    assert "pip install 'toysae[wandb]'" in ended.message

@@ -1,0 +1,48 @@
+"""Every file under conf/ composes, and what it composes to can be built."""
+
+from __future__ import annotations
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from toysae.cli import CONF
+from toysae.runs.config import parse, parse_threads
+
+PRIMARY = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "base")
+GROUPS = ("generator", "hidden", "sae", "trainer", "measure", "logger")
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+
+
+@pytest.fixture
+def composed():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield lambda name, *overrides: compose(name, list(overrides))
+
+
+@pytest.mark.parametrize("name", PRIMARY)
+def test_experiment_composes_and_goes_to_a_directory_of_its_own(name, composed):
+    assert composed(name)
+    hydra = compose(name, return_hydra_config=True).hydra
+    assert hydra.output_subdir is None
+    assert f"outputs/{name}/" in hydra.run.dir
+    assert hydra.job_logging.root.handlers == ["console"]
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_option_builds(group, option, composed, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    config = composed("train", f"{group}={option}")
+    run = parse(config)
+    assert run.seed_list == [0, 1, 2, 3, 4, 5]
+    assert parse_threads(config) is None
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_key_of_an_option_says_what_it_is(group, option):
+    """A comment at the head of the file; the fields are explained where they are defined."""
+    assert (CONF / group / f"{option}.yaml").read_text().startswith("# ")
+
+
+def test_no_group_of_train_is_left_out(composed):
+    groups = {key for key, node in composed("train").items() if hasattr(node, "keys")}
+    assert groups == set(GROUPS)

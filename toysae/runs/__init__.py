@@ -1,0 +1,1 @@
+"""Runs: one configuration, trained with several seeds and held against the truth."""
