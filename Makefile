@@ -1,0 +1,39 @@
+# Everything is installed into .venv with the versions of constraints.txt.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+# Two torch threads at toy shapes give nothing, and collapse on a busy machine.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo study test test-all lint benchmark clean
+
+demo: $(STAMP)
+	$(BIN)/python -m experiments.composed_features size=demo
+
+study: $(STAMP)
+	$(BIN)/python -m experiments.composed_features
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+test-all: lint
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(STAMP)
+	$(BIN)/python -m benchmarks.training
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,wandb]'
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
