@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 def train(configs: Sequence[DictConfig]) -> Iterator[tuple[int, TrainedRun | Exception]]:
     """Train the runs that the configurations describe, together where they can be."""
+    from toysae.device import one_torch_thread
     from toysae.errors import ConfigError
     from toysae.progress import progress
     from toysae.runs.config import RunConfig, parse, parse_threads
     from toysae.runs.training import train_runs
 
+    one_torch_thread()
     runs: dict[int, RunConfig] = {}
     threads = None
     for index, config in enumerate(configs):

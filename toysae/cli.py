@@ -72,7 +72,10 @@ def experiment(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 raise
             except KeyboardInterrupt:
                 _finish_sweep()
-                logger.error("interrupted; what is finished stays")
+                logger.error(
+                    "interrupted; what is finished stays; "
+                    "a sweep goes on with resume=true and its hydra.sweep.dir"
+                )
                 sys.exit(INTERRUPTED)
             except Exception:
                 _finish_sweep()

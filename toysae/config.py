@@ -91,7 +91,7 @@ def _relocated(kind: str, key: str, make: Callable[[], T]) -> T:
         return make()
     except ConfigError as error:
         text = str(error)
-        if text.startswith(f"{kind}."):
+        if text.startswith(f"{kind}.") and not text.startswith(f"{key}."):
             text = key + text.removeprefix(kind)
         raise ConfigError(text) from None
 

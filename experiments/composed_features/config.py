@@ -51,11 +51,13 @@ class Crossing:
     """The sweep over the one-hot fraction, from three starting points.
 
     Attributes:
+        geometries: where to sweep.
         one_hot: one-hot fractions, ascending, in [0, 1].
         n_latents: width; the analytic crossing is for 4.
         l1: L1 coefficient; the analytic crossing is its limit at 0.
     """
 
+    geometries: tuple[str, ...]
     one_hot: tuple[float, ...]
     n_latents: int
     l1: float
@@ -175,11 +177,22 @@ def _check(study: StudyConfig) -> None:
         check_interval("boosts", boost, 0, 1)
     for width in study.widths:
         check_at_least("widths", width, 1)
-    for name, protocol in study.protocols.items():
-        for geometry in protocol.geometries:
+    for group, needed in (
+        ("geometries", {"antipodal", "orthonormal"}),
+        ("protocols", {"plain"}),
+        ("crossing.geometries", {"antipodal"}),
+    ):
+        held = study.crossing.geometries if "." in group else getattr(study, group)
+        if not needed <= set(held):
+            raise ConfigError(
+                f"{group} = {', '.join(sorted(held))}: must hold {', '.join(sorted(needed))}"
+            )
+    used = {f"protocols.{name}": protocol.geometries for name, protocol in study.protocols.items()}
+    for key, geometries in {**used, "crossing": study.crossing.geometries}.items():
+        for geometry in geometries:
             if geometry not in study.geometries:
                 raise ConfigError(
-                    f"protocols.{name}.geometries: {geometry!r} is unknown; known: "
+                    f"{key}.geometries: {geometry!r} is unknown; known: "
                     f"{', '.join(sorted(study.geometries))}"
                 )
     if study.reference.lr not in study.grid.lr or study.reference.l1 not in study.grid.l1:

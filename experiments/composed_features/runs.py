@@ -81,6 +81,7 @@ def _all_parts(study: StudyConfig) -> Iterator[Run]:
     for geometry in plain.geometries:
         for width in study.widths:
             yield from _cells(study, "plain", geometry, [reference.lr], [reference.l1], width)
+    for geometry in study.crossing.geometries:
         for law, q, start, seed in product(
             study.laws, study.crossing.one_hot, STARTS, study.seed_list()
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -166,8 +167,8 @@ def agreement_row(pair: Pair, config: ValidateConfig) -> dict[str, Any]:
         "n_latents_b": pair.b.n_latents,
         "max_cosine": best.symmetric,
         "max_cosine_worse": best.minimum,
-        **_direction("a_to_b", best.a_to_b, level(d, pair.b.n_latents), config),
-        **_direction("b_to_a", best.b_to_a, level(d, pair.a.n_latents), config),
+        **_direction("a_to_b", best.a_to_b, level(d, _n_defined(best.b_to_a)), config),
+        **_direction("b_to_a", best.b_to_a, level(d, _n_defined(best.a_to_b)), config),
         "hungarian_matched": pair.alignment.hungarian_matched,
         "hungarian": pair.alignment.hungarian_all,
         "hungarian_chance": pair.chance.hungarian,
@@ -197,7 +198,7 @@ def _direction(name: str, cosines: Tensor, chance: float, config: ValidateConfig
     return {
         name: mean,
         f"{name}_chance": chance,
-        f"{name}_corrected": chance_corrected(mean, chance),
+        f"{name}_corrected": torch.nan if math.isnan(chance) else chance_corrected(mean, chance),
         **{f"{name}_q{100 * q:02.0f}": value for q, value in zip(QUANTILES, quantiles)},
         **{
             f"{name}_above_{threshold:g}": share

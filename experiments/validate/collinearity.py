@@ -51,7 +51,9 @@ def design_row(design: Design) -> dict[str, Any]:
     """The collinearity columns of `saes.csv`."""
     values = design.inflation.vif
     defined = values[~values.isnan()]
-    quantiles = defined.quantile(defined.new_tensor(QUANTILES)).tolist() if len(defined) else []
+    wanted = defined.new_tensor(QUANTILES)
+    # Between two infinite factors there is nothing to interpolate.
+    quantiles = defined.quantile(wanted, interpolation="lower").tolist() if len(defined) else []
     return {
         "vif_latents": len(design.latents),
         **{

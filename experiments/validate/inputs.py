@@ -97,7 +97,8 @@ def read_inputs(config: ValidateConfig, device: torch.device) -> Inputs:
     Raises:
         CheckpointError: no directory, no checkpoint, or one that cannot be read.
         ConfigError: activations without a hook, for SAEs of several.
-        DataError: activations that cannot be read or have a dimension that no SAE has.
+        DataError: activations that cannot be read, are fewer than two, or have a dimension that no
+            SAE has.
     """
     root = Path(config.real.directory)
     if not root.is_dir():
@@ -117,7 +118,9 @@ def read_inputs(config: ValidateConfig, device: torch.device) -> Inputs:
         groups = [Group(d, group, None, frozenset()) for d, group in by_dimension.items()]
         return Inputs(tuple(groups), None, missing)
     activations = load_activations(file)[: config.samples]
-    d_found = activations.shape[1]
+    n_found, d_found = activations.shape
+    if n_found < 2:
+        raise DataError(f"{file}: {n_found} sample; needs at least 2")
     if d_found not in by_dimension:
         dimensions = ", ".join(str(d) for d in by_dimension)
         raise DataError(f"{file}: activations of dimension {d_found}; the SAEs read {dimensions}")

@@ -79,7 +79,7 @@ def _group_sections(page: Report, measured: Measured, results: Results) -> None:
     page.table(
         columns.select(columns.SAES, measured.sae_rows),
         "What was read. Nearest own: mean over latents of the largest decoder cosine with "
-        "another latent of the same SAE. Own encoder: mean cosine of encoder and decoder of a latent.",
+        "another latent of the same SAE. Own encoder: mean cosine of its encoder and decoder.",
     )
     if measured.pairs:
         page.section(f"Agreement of dictionaries{of}")

@@ -111,10 +111,11 @@ def _quantiles(design: Design) -> NDArray[np.float64]:
 def _with_log_axis(figure: Figure) -> Figure:
     """The figure with a logarithmic vertical axis and plain numbers on it, and no markers."""
     axes = figure.axes[0]
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(lambda value, _: compact_number(value))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    if np.isfinite(axes.dataLim.minposy):  # there is something positive to show
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(lambda value, _: compact_number(value))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     handles = [handle for legend in figure.legends for handle in legend.legend_handles]
     for line in (*axes.lines, *handles):
         if isinstance(line, Line2D):

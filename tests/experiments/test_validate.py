@@ -217,6 +217,51 @@ def test_without_activations_the_page_says_so(
     assert "holds no *acts*.npy" in (directory / "report.html").read_text()
 
 
+def test_activations_that_never_vary_leave_numbers_undefined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, directory = tmp_path / "constant", tmp_path / "run"
+    save(signed_axes(torch.eye(3), list(range(6))), here / "one", {"hook_name": "h"})
+    save(signed_axes(torch.eye(3), list(range(6))), here / "two", {"hook_name": "h"})
+    np.save(here / "acts.npy", np.ones((20, 3), dtype=np.float32))
+    in_process(monkeypatch, f"real={here}", f"hydra.run.dir={directory}")
+    row = rows(directory, "saes.csv")[0]
+    assert row["dead"] == "3"
+    undefined = {row["explained_variance"], row["vif_q50"], row["vif_above_10"]}
+    assert undefined == {"nan"}
+    assert float(row["identifiable"]) == 0
+
+
+def test_latents_without_direction_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "run"
+    for name, alive in (("one", 6), ("two", 4), ("none", 0)):
+        sae = signed_axes(torch.eye(3), list(range(6)))
+        sae.params["W_dec"][:, alive:] = 0
+        save(sae, tmp_path / "saes" / name, {"hook_name": "h"})
+    in_process(monkeypatch, f"real={tmp_path / 'saes'}", f"hydra.run.dir={directory}")
+    row = pair(directory, "one", "two")
+    # In 3 dimensions the best of m random cosines is expected at (m - 1) / (m + 1).
+    assert numbers(row, "a_to_b_chance", "b_to_a_chance") == pytest.approx([3 / 5, 5 / 7])
+    assert numbers(row, "hungarian_matched", "hungarian") == pytest.approx([1, 4 / 6])
+    undefined = pair(directory, "none", "one")
+    assert {undefined["a_to_b"], undefined["b_to_a_corrected"], undefined["hungarian"]} == {"nan"}
+
+
+def test_duplicate_latents_are_not_identifiable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, directory = tmp_path / "doubled", tmp_path / "run"
+    save(signed_axes(torch.eye(2), [0, 0, 1, 1, 2]), here / "one", {"hook_name": "h"})
+    samples = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    np.save(here / "acts.npy", samples)
+    in_process(monkeypatch, f"real={here}", f"hydra.run.dir={directory}")
+    row = rows(directory, "saes.csv")[0]
+    assert numbers(row, "vif_q50", "vif_max", "largest_condition_index") == [float("inf")] * 3
+    assert float(row["identifiable"]) == pytest.approx(1 / 5)
+
+
 def broken(real: Path, kind: str, tmp_path: Path) -> str:
     """Arguments of a run that cannot be: `kind` says why."""
     here = tmp_path / "broken"
@@ -234,6 +279,8 @@ def broken(real: Path, kind: str, tmp_path: Path) -> str:
         (here / "one" / "cfg.json").write_text(json.dumps({**config, "architecture": "magic"}))
     if kind == "dimension":
         np.save(here / "acts.npy", np.zeros((5, 4), dtype=np.float32))
+    if kind == "single":
+        np.save(here / "acts.npy", np.ones((1, 3), dtype=np.float32))
     if kind == "hooks":
         np.save(here / "acts.npy", np.ones((5, 3), dtype=np.float32))
         save(signed_axes(torch.eye(3), list(range(6))), here / "two", {"hook_name": "g"})
@@ -248,6 +295,7 @@ def broken(real: Path, kind: str, tmp_path: Path) -> str:
         ("truncated", ("sae_weights.safetensors", "not a readable safetensors file")),
         ("architecture", ("cfg.json", "'magic'", "jumprelu, matryoshka_batchtopk, standard")),
         ("dimension", ("acts.npy", "dimension 4", "SAEs read 3")),
+        ("single", ("acts.npy", "1 sample", "at least 2")),
         ("hooks", ("hook: not given", "'g', 'h'")),
     ],
 )

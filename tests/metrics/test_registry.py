@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -32,6 +32,9 @@ from .draw import SEEDS
 MODULES = (dictionary, chance, recovery, groups, activations, reconstruction, uncertainty)
 # Functions that prepare what metrics take or arrange what they give.
 HELPERS = {"by_group", "fires", "firing_counts"}
+
+# Many metrics times many properties: a few draws of each are enough.
+FEW = settings(max_examples=12)
 
 Rng = np.random.Generator
 
@@ -297,6 +300,7 @@ def test_records_are_complete(metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("metric", by_name())
+@FEW
 @given(seed=SEEDS)
 def test_values_lie_in_the_range(metric: Metric, seed: int) -> None:
     values = summaries(metric, CASES[metric.name].draw(np.random.default_rng(seed)))
@@ -307,6 +311,7 @@ def test_values_lie_in_the_range(metric: Metric, seed: int) -> None:
 
 
 @pytest.mark.parametrize(("metric", "name"), instances("declared"))
+@FEW
 @given(seed=SEEDS)
 def test_declared_invariances_hold(metric: Metric, name: str, seed: int) -> None:
     case, rng = CASES[metric.name], np.random.default_rng(seed)
@@ -329,6 +334,7 @@ def test_undeclared_invariances_fail_somewhere(metric: Metric, name: str) -> Non
 
 
 @pytest.mark.parametrize("metric", by_name(lambda metric: metric.symmetric is True))
+@FEW
 @given(seed=SEEDS)
 def test_symmetric_metrics_do_not_mind_a_swap(metric: Metric, seed: int) -> None:
     case = CASES[metric.name]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,15 @@ def test_command_shows_what_varies_and_the_metrics(sweep, capsys):
 def test_command_shows_the_metrics_that_are_asked_for(sweep, capsys):
     main([str(sweep), "--metrics", "l0.high"])
     assert capsys.readouterr().out.splitlines()[1].split() == ["0", "completed", "0.1", "3"]
+
+
+def test_terminal_shows_as_many_metrics_as_fit(sweep, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    main([str(sweep), "--metrics", "l0", "l0.low", "error"])
+    lines = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out).splitlines()
+    assert lines[0].split() == ["run", "status", "sae.l1", "l0"]
+    assert lines[5] == "2 more metrics; choose with --metrics"
 
 
 @pytest.mark.parametrize(

@@ -81,12 +81,12 @@ class ComposedSets(Generator):
         if self.boosted_pair is None or self.boost == 0:
             return base
         boosted = boost_pair(base, self.boosted_pair[0], self.boosted_pair[1], self.boost)
-        drift = float((boosted.sum(0) - base.sum(0)).abs().max())
-        if drift > _TOLERANCE or float(boosted.min()) < 0:
+        drift = max(float((boosted.sum(k) - base.sum(k)).abs().max()) for k in (0, 1))
+        if drift > _TOLERANCE:
             raise ConfigError(
                 f"generator.boost = {self.boost}: boosting pair {list(self.boosted_pair)} of this "
-                f"table moves a marginal by {drift:.3g}; allowed for tables whose other rows are "
-                "proportional to each other (such as the uniform one), or boost = 0"
+                f"table moves a marginal by {drift:.3g}; allowed for tables whose rows are "
+                "proportional to each other outside column j (such as the uniform one), or boost = 0"
             )
         return boosted
 
@@ -108,8 +108,9 @@ class ComposedSets(Generator):
     def sample(self, draws: Draws, n: int) -> Coefficients:
         cumulative, occupied_x, occupied_y = (t.to(draws.device) for t in self._outcomes)
         outcome = torch.searchsorted(cumulative, draws.uniform("outcome", (n,)), right=True)
-        first = draws.uniform("amplitude_x", (n,))
-        second = draws.uniform("amplitude_y", (n,))
+        # In (0, 1]: a feature that fires is never 0.
+        first = 1 - draws.uniform("amplitude_x", (n,))
+        second = 1 - draws.uniform("amplitude_y", (n,))
         f = self.amplitude_correlation
         if f > 0:
             composed = (occupied_x.sum(1) * occupied_y.sum(1)).index_select(0, outcome)
@@ -163,7 +164,7 @@ class ComposedSets(Generator):
                 f"must be {self.sizes[0]} rows of {self.sizes[1]} numbers (generator.sizes)"
             )
         entries = [p for row in self.table for p in row]
-        if min(entries) < 0 or max(entries) > 1:
+        if not all(0 <= p <= 1 for p in entries):
             raise ConfigError(f"generator.table = {entries}: entries must lie in [0, 1]")
         if abs(sum(entries) - 1) > _TOLERANCE:
             raise ConfigError(f"generator.table: entries sum to {sum(entries):.6g}, must sum to 1")
@@ -173,8 +174,9 @@ def boost_pair(table: Tensor, i: int, j: int, boost: float) -> Tensor:
     """Raise the probability of cell `(i, j)` by `boost` times what its row and column leave.
 
     The rest of row `i` and of column `j` shrinks so that their sums stay; the remaining block is
-    rescaled row by row so that row sums stay. Column sums stay too where the remaining rows are
-    proportional to each other; the caller checks. (Published code of Anders et al., 2024.)
+    rescaled row by row so that row sums stay, which a row that is empty there cannot do. Column
+    sums stay too where all rows are proportional to each other outside column `j`; the caller
+    checks both. (Published code of Anders et al., 2024.)
 
     Args:
         table: joint probabilities `[n_x, n_y]`.
@@ -193,10 +195,10 @@ def boost_pair(table: Tensor, i: int, j: int, boost: float) -> Tensor:
     boosted[i] *= 1 - gain / row_rest
     boosted[:, j] *= 1 - gain / column_rest
     boosted[i, j] = table[i, j] + gain
+    others = torch.arange(table.shape[1]) != j
     for row in range(table.shape[0]):
-        if row != i:
-            block = table[row].sum() - table[row, j]
+        block = table[row, others].sum()
+        if row != i and block > 0:
             target = table[row].sum() - boosted[row, j]
-            others = torch.arange(table.shape[1]) != j
             boosted[row, others] = table[row, others] * (target / block)
     return boosted

@@ -49,15 +49,21 @@ def main_metrics(names: Iterable[str]) -> list[str]:
 
 def show(runs: list[RunRecord], metrics: list[str]) -> None:
     """Print as many of the metrics as the terminal has room for, and the counts."""
-    console = Console(width=None if sys.stdout.isatty() else _UNLIMITED)
+    console = Console(width=None if sys.stdout.isatty() else _UNLIMITED, highlight=False)
     shown = list(metrics)
-    while len(shown) > 1 and console.measure(printable(runs, shown)).maximum > console.width:
+    unlimited = console.options.update(width=_UNLIMITED)
+    while (
+        len(shown) > 1
+        and console.measure(printable(runs, shown), options=unlimited).maximum > console.width
+    ):
         shown.pop()
     console.print(printable(runs, shown))
     if len(shown) < len(metrics):
-        console.print(f"{len(metrics) - len(shown)} more metrics; choose with --metrics")
+        console.print(
+            f"{len(metrics) - len(shown)} more metrics; choose with --metrics", soft_wrap=True
+        )
     counts = Counter(run.status for run in runs)
-    console.print(", ".join(f"{n} {status}" for status, n in counts.items()))
+    console.print(", ".join(f"{n} {status}" for status, n in counts.items()), soft_wrap=True)
 
 
 def printable(runs: list[RunRecord], metrics: list[str]) -> Table:

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from toysae.hidden.stream import Stream
+from toysae.hidden.stream import BLOCK, Stream
 from toysae.saes.base import SAE
 from toysae.training.fused_kernel import FusedKernel
 from toysae.training.initial import initial_params
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 #: Data of one chunk of steps stays below this many numbers, so that it does not leave the cache
 #: hierarchy between members (measured best between 2^20 and 2^24).
 CHUNK_NUMBERS = 2**22
+
+#: A chunk has at most about this many member-steps, so that progress and Ctrl-C are prompt.
+CHUNK_MEMBER_STEPS = 2**15
 
 HISTORY_POINTS = 100
 
@@ -136,7 +139,11 @@ def _chunks(members: Sequence[Member], pool: ThreadPoolExecutor) -> Iterator[Chu
     streams: dict[Stream, int] = {}
     stream_of = torch.tensor([streams.setdefault(m.stream, len(streams)) for m in members])
     numbers = len(streams) * trainer.batch_size * members[0].stream.space.d_hidden
-    steps_per_chunk = max(1, min(trainer.steps, CHUNK_NUMBERS // numbers))
+    steps_per_chunk = max(1, min(CHUNK_NUMBERS // numbers, CHUNK_MEMBER_STEPS // len(members)))
+    # Whole blocks of samples, where they fit: a block that is read in part is drawn twice.
+    steps_per_block = max(1, BLOCK // trainer.batch_size)
+    if steps_per_chunk > steps_per_block:
+        steps_per_chunk -= steps_per_chunk % steps_per_block
     lr = torch.tensor([m.trainer.lr for m in members], dtype=torch.float64, device=device)
     coefficient = torch.tensor([m.sae.coefficient for m in members], device=device)
     betas = torch.tensor(
