@@ -14,7 +14,7 @@ from toysae.metrics.uncertainty import Interval, seed_interval, sign_flip_test
 from toysae.results.files import Row
 from toysae.results.findings import Finding, at_least, at_most, finding, mean_at_least
 from toysae.results.measurements import RECOVERED_COSINE
-from toysae.results.rows import interval_over_seeds, per_seed, select
+from toysae.results.rows import interval_over_seeds, per_seed, select, share_over_seeds
 
 
 def control(study: StudyConfig, runs: Sequence[Row]) -> list[Finding]:
@@ -29,7 +29,7 @@ def control(study: StudyConfig, runs: Sequence[Row]) -> list[Finding]:
                     f"data ({geometry})",
                     "our control; A shows none",
                     f"features with a latent at cosine above {RECOVERED_COSINE}, reference cell",
-                    interval_over_seeds(rows, "recovered"),
+                    share_over_seeds(rows, "recovered"),
                     mean_at_least(0.95),
                     null=_recovered_by_chance(rows),
                     note=f"{len(rows)} seeds; all features found in "
@@ -61,11 +61,11 @@ def published_grid(study: StudyConfig, runs: Sequence[Row]) -> list[Finding]:
                     f"({law} amplitudes, {data})",
                     "A, main result" if q == 0 else "A: largely persists at 75 % one-hot",
                     "share of cells where more diagonals than features are found",
-                    interval_over_seeds(rows, _more_composed),
+                    share_over_seeds(rows, _more_composed),
                     at_least(0.8),
                     null=0.5,
                     note="published protocol "
-                    f"{_words(interval_over_seeds(beside, _more_composed))}; plain finds "
+                    f"{_words(share_over_seeds(beside, _more_composed))}; plain finds "
                     f"{interval_over_seeds(rows, 'recovered').mean:.2f} of features, "
                     f"{interval_over_seeds(rows, 'composed_recovered').mean:.2f} of diagonals",
                 )
@@ -90,7 +90,7 @@ def _not_on_diagonals(study: StudyConfig, runs: Sequence[Row], law: str) -> Find
         "diagonals, although that is the optimum",
         "Till's comment on A; Anders agrees",
         "share of diagonals found, published protocol, whole grid",
-        interval_over_seeds(rows, "composed_recovered"),
+        share_over_seeds(rows, "composed_recovered"),
         at_most(0.5),
         null=_recovered_by_chance(rows),
         note=f"plain protocol {_words(interval_over_seeds(plain, 'composed_recovered'))}",

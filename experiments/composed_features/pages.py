@@ -33,11 +33,12 @@ from toysae.hidden.stream import Stream
 from toysae.metrics.activations import density
 from toysae.metrics.dictionary import cosine_matrix
 from toysae.metrics.uncertainty import seed_interval
+from toysae.report.findings import tally
 from toysae.report.page import Report
 from toysae.results.files import Row
 from toysae.results.findings import Finding
 from toysae.results.measurements import OUTCOMES
-from toysae.results.rows import interval_over_seeds, select
+from toysae.results.rows import interval_over_seeds, select, share_over_seeds
 
 _PLOTTED_SAMPLES = 2_000
 
@@ -50,8 +51,9 @@ def write_report(
         "Do sparse autoencoders find composed features?",
         f"Two sets of one-hot features, {len(result.runs):,} SAEs, {study.seeds} seeds a cell",
     )
-    page.section("Findings").findings(found)
+    page.text(f"{tally(found)}.")
     _planes(page, study, result)
+    page.section("Findings").findings(found)
     _grids(page, study, result)
     _curves(page, study, result)
     _cosines(page, study, result)
@@ -192,6 +194,7 @@ def _curves(page: Report, study: StudyConfig, result: StudyResult) -> None:
                     measured_crossing=measured,
                     ylabel=label,
                     title=f"{law} amplitudes",
+                    limits=None if column == "loss" else (-0.02, 1.02),
                 ),
                 f"{label.capitalize()} by one-hot fraction and start, {law} amplitudes; bands are "
                 "95 % intervals over seeds",
@@ -202,9 +205,8 @@ def _curve(
     study: StudyConfig, result: StudyResult, law: str, start: str, column: str
 ) -> tuple[list[float], list[float], list[float]]:
     rows = crossing_rows(study, result.runs, law, start)
-    intervals = [
-        interval_over_seeds(select(rows, one_hot=q), column) for q in study.crossing.one_hot
-    ]
+    summary = interval_over_seeds if column == "loss" else share_over_seeds
+    intervals = [summary(select(rows, one_hot=q), column) for q in study.crossing.one_hot]
     return (
         [i.mean for i in intervals],
         [i.low for i in intervals],

@@ -65,7 +65,9 @@ def full_report() -> Report:
         Report(f"Title {HOSTILE}", f"Subtitle {HOSTILE}")
         .text(f"Lead {HOSTILE}\n\nSecond paragraph,\nof two lines.")
         .section("Findings")
-        .findings([FINDING, replace(FINDING, claim=HOSTILE, note=HOSTILE, verdict=Verdict.INCONCLUSIVE)])
+        .findings(
+            [FINDING, replace(FINDING, claim=HOSTILE, note=HOSTILE, verdict=Verdict.INCONCLUSIVE)]
+        )
         .section(f"Sweep {HOSTILE}")
         .figure(figure, f"Caption {HOSTILE}")
         .table([{HOSTILE: HOSTILE, "cosine": float("nan")}, {"cosine": 0.5}], f"Table {HOSTILE}")
@@ -155,7 +157,8 @@ def test_findings_show_verdict_and_numbers() -> None:
     outline = Outline(report.html())
     assert outline.attributes("span", "class") == [f"chip {verdict}" for verdict in verdicts]
     assert "✗ refuted" in outline.texts["span"]
-    assert outline.texts["dt"][:2] == ["share of cells", "95 % interval"]
+    assert outline.texts["dt"][:2] == ["value", "95 % interval"]
+    assert "share of cells" in outline.texts["p"]
     assert outline.texts["dd"][:4] == ["0.3333", "[0.21, 0.45]", "0.0417", "interval at least 0.5"]
     assert "4 findings: 1 reproduced, 2 refuted, 1 inconclusive" in outline.texts["p"]
     assert "Source: Anders et al. (2024)" in outline.texts["p"]

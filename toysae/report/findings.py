@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
+from rich import markup
 from rich.console import Console
 from rich.table import Table
 
@@ -35,10 +36,10 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
         verdict = f"[{_COLOURS[finding.verdict]}]{_MARKS[finding.verdict]} {finding.verdict}[/]"
         table.add_row(
             verdict,
-            finding.claim,
-            finding.statistic,
+            markup.escape(finding.claim),
+            markup.escape(finding.statistic),
             format_number(finding.value, 3),
-            _interval(finding),
+            markup.escape(_interval(finding)),
             _null(finding),
             finding.threshold,
         )
@@ -61,7 +62,7 @@ def tally(findings: Sequence[Finding]) -> str:
 def _block(finding: Finding) -> str:
     verdict = finding.verdict
     numbers = {
-        finding.statistic: format_number(finding.value),
+        "value": format_number(finding.value),
         "95 % interval": _interval(finding),
         "null level": _null(finding),
         "rule": finding.threshold,
@@ -75,7 +76,7 @@ def _block(finding: Finding) -> str:
         '<article class="finding">'
         f'<div class="head"><span class="chip {verdict}">{_MARKS[verdict]} {verdict}</span>'
         f'<p class="claim">{escape(finding.claim)}</p></div>'
-        f"<dl>{listed}</dl>{note}"
+        f'<p class="statistic">{escape(finding.statistic)}</p><dl>{listed}</dl>{note}'
         f'<p class="source">Source: {escape(finding.source)}</p>'
         "</article>"
     )

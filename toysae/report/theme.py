@@ -73,11 +73,12 @@ tbody tr:last-child td { border-bottom: 1.5px solid var(--ink); }
 }
 .finding dt { color: var(--soft); font-size: .76rem; }
 .finding dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.finding .statistic { margin: .5rem 0 0 8.5rem; font-size: .86rem; }
 .finding .source { margin: .6rem 0 0 8.5rem; color: var(--soft); font-size: .8rem; }
 @media (max-width: 40rem) {
   main { padding-top: 2rem; }
   .finding .head { flex-direction: column; gap: .5rem; }
-  .finding dl, .finding .source { margin-left: 0; }
+  .finding dl, .finding .statistic, .finding .source { margin-left: 0; }
 }
 @media print {
   :root {

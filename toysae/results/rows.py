@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from toysae.metrics.uncertainty import Interval, seed_interval
@@ -28,6 +29,15 @@ def interval_over_seeds(rows: Sequence[Row], value: str | Callable[[Row], float]
     """95 % interval (Student) of the mean over seeds of the per-seed means; NaN seeds left out."""
     values = [v for v in per_seed(rows, value).values() if not math.isnan(v)]
     return seed_interval(values)
+
+
+def share_over_seeds(rows: Sequence[Row], value: str | Callable[[Row], float]) -> Interval:
+    """As `interval_over_seeds`, of a share: the bounds are cut to [0, 1]."""
+    interval = interval_over_seeds(rows, value)
+    low, high = (min(max(bound, 0.0), 1.0) for bound in (interval.low, interval.high))
+    if math.isnan(interval.low):
+        return interval
+    return replace(interval, low=low, high=high)
 
 
 def _mean(numbers: Sequence[float]) -> float:
