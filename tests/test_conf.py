@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hydra import compose, initialize_config_dir
 
+from experiments.composed_features.config import parse as parse_study
+from experiments.validate.config import parse as parse_validate
 from toysae.cli import CONF
 from toysae.runs.config import parse, parse_threads
 
@@ -41,6 +43,34 @@ def test_option_builds(group, option, composed, monkeypatch):
 def test_every_key_of_an_option_says_what_it_is(group, option):
     """A comment at the head of the file; the fields are explained where they are defined."""
     assert (CONF / group / f"{option}.yaml").read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("size", sorted(path.stem for path in (CONF / "size").glob("*.yaml")))
+def test_size_of_the_study_builds(size, composed):
+    study = parse_study(composed("composed_features", f"size={size}"))
+    assert study.seeds >= 6
+
+
+@pytest.mark.parametrize("real", sorted(path.stem for path in (CONF / "real").glob("*.yaml")))
+def test_real_saes_build(real, composed):
+    overrides = [f"real={real}"]
+    if real == "saelens_format":
+        overrides.append("real.directory=somewhere")
+    assert parse_validate(composed("validate", *overrides)).real.directory
+
+
+def test_no_file_is_left_out():
+    """A new file under conf/ must come under one of the tests of this module."""
+    tested = {f"{name}.yaml" for name in (*PRIMARY, "base")}
+    tested |= {f"{group}/{option}.yaml" for group, option in OPTIONS}
+    tested |= {
+        str(path.relative_to(CONF))
+        for group in ("size", "real")
+        for path in (CONF / group).iterdir()
+    }
+    # Every primary configuration includes these two.
+    tested |= {f"hydra/{kind}_logging/console.yaml" for kind in ("job", "hydra")}
+    assert {str(path.relative_to(CONF)) for path in CONF.rglob("*.yaml")} == tested
 
 
 def test_no_group_of_train_is_left_out(composed):

@@ -4,8 +4,8 @@ A draw is keyed by (seed, path, name, block): it does not depend on what was dra
 it or after it. So the same seed gives the same bits for an SAE alone or in a stack, for data drawn
 in any chunks, and a feature added to a world leaves the draws of the others alone.
 
-On the CPU the numbers come from numpy's Philox, on other devices from torch's generator of that
-device: same bits on one kind of device, same distribution on all.
+On the CPU the numbers come from numpy's SFC64, seeded by a hash of the key, on other devices from
+torch's generator of that device: same bits on one kind of device, same distribution on all.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Draws:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big")
 
     def _numpy(self, name: str) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(key=self._key(name)))
+        return np.random.Generator(np.random.SFC64(self._key(name)))
 
     def _torch(self, name: str) -> torch.Generator:
         return torch.Generator(device=self.device).manual_seed(self.integer_seed(name))

@@ -13,7 +13,7 @@ from toysae.diagnostics.collinearity import condition_indices, vif
 from toysae.draws import Draws
 from toysae.metrics.activations import density
 from toysae.metrics.dictionary import max_cosine
-from toysae.results.measurements import EvaluationWorld
+from toysae.results.measurements import FIRE_THRESHOLD, EvaluationWorld
 from toysae.saes.base import SAE
 
 Row = dict[str, Any]
@@ -30,7 +30,7 @@ def trust_in_coefficients(sae: SAE, world: EvaluationWorld, seed: int) -> Row:
     readout = direction / direction.norm()
     y = world.hidden @ readout
     latents, decoder = sae.encode(world.hidden)[0], sae.decoder[0]
-    alive = ~density(latents).dead
+    alive = ~density(latents, FIRE_THRESHOLD).dead
     latents, decoder = latents[:, alive], decoder[alive]
     on_truth = readout_regression(world.coefficients, y)
     true_weights = world.features @ readout

@@ -18,7 +18,7 @@ from toysae.hidden.base import HiddenSpace
 from toysae.hidden.stream import Stream
 from toysae.hidden.toy_model import TrainedToyModel
 from toysae.metrics.activations import density
-from toysae.results.measurements import OUTCOME_DEGREES, EvaluationWorld
+from toysae.results.measurements import FIRE_THRESHOLD, OUTCOME_DEGREES, EvaluationWorld
 from toysae.saes.base import SAE
 
 # FastICA needs few samples and may use all of its iterations.
@@ -93,7 +93,7 @@ def share_along_components(sae: SAE, world: EvaluationWorld) -> float:
     NaN where no latent is alive. Components that the data do not determine count as well: the
     question is whether latents lie along what PCA would return.
     """
-    alive = ~density(sae.encode(world.hidden)[0]).dead
+    alive = ~density(sae.encode(world.hidden)[0], FIRE_THRESHOLD).dead
     if not bool(alive.any()):
         return math.nan
     components = pca(world.hidden).components

@@ -259,8 +259,6 @@ class TestGhostLoss:
         """Its exponential would be infinite, and 0 times infinity is NaN."""
         params, x, forward, weight = self.inputs()
         dead = torch.tensor(self.DEAD)
-        large = forward._replace(
-            pre_activations=forward.pre_activations.masked_fill(~dead, 1e4)
-        )
+        large = forward._replace(pre_activations=forward.pre_activations.masked_fill(~dead, 1e4))
         ghost_loss(params, x, large, weight, dead[None]).sum().backward()
         assert all(bool(p.grad.isfinite().all()) for p in params.values())

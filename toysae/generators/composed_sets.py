@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,38 +87,58 @@ class ComposedSets(Generator):
             raise ConfigError(
                 f"generator.boost = {self.boost}: boosting pair {list(self.boosted_pair)} of this "
                 f"table moves a marginal by {drift:.3g}; allowed for tables whose rows are "
-                "proportional to each other outside column j (such as the uniform one), or boost = 0"
+                f"proportional to each other outside column {self.boosted_pair[1]} (such as the "
+                "uniform one), or boost = 0"
             )
         return boosted
 
     @cached_property
     def _outcomes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Cumulative probability of every possible outcome, and its x- and y-occupancy."""
+        """Of every possible outcome: cumulative probability, and which x and y fire (-1: none)."""
         n_x, n_y = self.sizes
         q = self.one_hot_fraction
         alone = torch.full((self.n_features,), q / self.n_features, dtype=torch.float64)
         probability = torch.cat([(1 - q) * self.joint_table.flatten(), alone])
-        identity = torch.eye(self.n_features)
-        x_rows, y_rows = identity[:n_x], identity[n_x:]
-        occupied_x = torch.cat([x_rows.repeat_interleave(n_y, 0), x_rows, 0 * y_rows])
-        occupied_y = torch.cat([y_rows.repeat(n_x, 1), 0 * x_rows, y_rows])
+        x, y = torch.arange(n_x), torch.arange(n_x, n_x + n_y)
+        x_of = torch.cat([x.repeat_interleave(n_y), x, torch.full_like(y, -1)])
+        y_of = torch.cat([y.repeat(n_x), torch.full_like(x, -1), y])
         possible = probability > 0  # an impossible outcome must not catch a rounding error
         cumulative = probability[possible].cumsum(0).float()[:-1]
-        return cumulative, occupied_x[possible], occupied_y[possible]
+        return cumulative, x_of[possible], y_of[possible]
 
     def sample(self, draws: Draws, n: int) -> Coefficients:
-        cumulative, occupied_x, occupied_y = (t.to(draws.device) for t in self._outcomes)
-        outcome = torch.searchsorted(cumulative, draws.uniform("outcome", (n,)), right=True)
-        # In (0, 1]: a feature that fires is never 0.
-        first = 1 - draws.uniform("amplitude_x", (n,))
-        second = 1 - draws.uniform("amplitude_y", (n,))
+        outcome, first, second = draws.uniform("samples", (3, n))
+        # Amplitudes are in (0, 1]: a feature that fires is never 0.
+        arguments = (outcome, 1 - first, 1 - second, *self._outcomes)
+        if draws.device.type != "cpu":
+            return Coefficients(self._fill(*(t.to(draws.device) for t in arguments)))
+        from toysae.generators.composed_kernel import fill
+
+        values = np.zeros((n, self.n_features), np.float32)
+        correlation = np.float32(self.amplitude_correlation)
+        fill(values, correlation, *(t.numpy() for t in arguments))
+        return Coefficients(torch.from_numpy(values))
+
+    def _fill(
+        self,
+        outcome: Tensor,
+        first: Tensor,
+        second: Tensor,
+        cumulative: Tensor,
+        x_of: Tensor,
+        y_of: Tensor,
+    ) -> Tensor:
+        """What `composed_kernel.fill` does, in torch operations, on any device."""
+        drawn = torch.searchsorted(cumulative, outcome, right=True)
+        x, y = x_of[drawn], y_of[drawn]
         f = self.amplitude_correlation
-        if f > 0:
-            composed = (occupied_x.sum(1) * occupied_y.sum(1)).index_select(0, outcome)
-            second = torch.lerp(second, first, f * composed)
-        values = occupied_x.index_select(0, outcome).mul_(first[:, None])
-        values.addcmul_(occupied_y.index_select(0, outcome), second[:, None])
-        return Coefficients(values)
+        composed = (x >= 0) & (y >= 0)
+        second = torch.where(composed, (1 - f) * second + f * first, second)
+        values = outcome.new_zeros(len(outcome), self.n_features)
+        for feature, amplitude in ((x, first), (y, second)):
+            fires = (feature >= 0).nonzero()[:, 0]
+            values[fires, feature[fires]] = amplitude[fires]
+        return values
 
     def truth(self) -> Truth:
         n_x, n_y = self.sizes

@@ -43,7 +43,7 @@ class Stream:
         blocks = [
             self.generator.sample(draws.at_block(block), BLOCK) for block in range(first, last + 1)
         ]
-        values = torch.cat([block.dense() for block in blocks])
+        values = blocks[0].dense() if len(blocks) == 1 else torch.cat([b.dense() for b in blocks])
         return Coefficients(values[start - first * BLOCK :][:n])
 
     def hidden(self, start: int, n: int) -> Tensor:

@@ -28,6 +28,9 @@ OUTCOME_DEGREES = 15.0
 #: A feature is recovered if a latent is closer than this cosine (14 degrees).
 RECOVERED_COSINE = 0.97
 
+#: A latent fires above this activation, as in training; below lie rounding errors of dot products.
+FIRE_THRESHOLD = 1e-6
+
 #: Latents that fire on more than this fraction of samples are dense.
 DENSE = 0.1
 
@@ -98,7 +101,7 @@ def measure_member(sae: SAE, world: EvaluationWorld) -> Measurement:
     """
     applied = sae.apply(world.hidden)
     latents, decoder = applied.latents[0], sae.decoder[0]
-    firing = density(latents)
+    firing = density(latents, FIRE_THRESHOLD)
     alive = ~firing.dead
     cosines = max_cosine(world.features, decoder, alive_b=alive)
     matching = hungarian(world.features, decoder, alive_b=alive)
@@ -106,7 +109,7 @@ def measure_member(sae: SAE, world: EvaluationWorld) -> Measurement:
     to_feature = angle_to_nearest(decoder, world.features, alive=alive)
     to_composed = angle_to_nearest(decoder, world.composed, alive=alive)
     outcome = classify(to_feature.degrees, to_composed.degrees)
-    detected = detection(world.coefficients, latents)
+    detected = detection(world.coefficients, latents, threshold=FIRE_THRESHOLD)
     alone = sae.encode(world.features)[0]
     mono = monosemanticity(alone)
     n_alive = int(alive.sum())
@@ -124,13 +127,13 @@ def measure_member(sae: SAE, world: EvaluationWorld) -> Measurement:
         "angle_to_composed": to_composed.mean,
         **outcome_fractions(outcome),
         "composed_by_score": composition.fraction_composed,
-        "composed_score_decided": composition.n_decided / max(n_alive, 1),
+        "composed_score_decided": composition.n_decided / n_alive if n_alive else math.nan,
         "monosemanticity": mono.mean,
         "monosemanticity_published": mono.published_mean,
         "feature_f1": detected.mean_best_f1_per_feature,
         "explained_variance": float(explained_variance(world.hidden, applied.reconstructions[0])),
         "shrinkage": float(shrinkage(world.hidden, applied.reconstructions[0]).mean_norm_ratio),
-        "l0": mean_l0(latents),
+        "l0": mean_l0(latents, FIRE_THRESHOLD),
         "l0_true": mean_l0(world.coefficients),
         "n_dead": float(firing.n_dead),
         "n_dense": float((firing.frequency > DENSE).sum()),

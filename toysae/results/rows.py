@@ -46,6 +46,7 @@ def _mean(numbers: Sequence[float]) -> float:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, float) or (isinstance(b, float) and isinstance(a, int)):
+    numbers = isinstance(a, int | float) and isinstance(b, int | float)
+    if numbers and (isinstance(a, float) or isinstance(b, float)):
         return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
     return bool(a == b)

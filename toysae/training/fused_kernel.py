@@ -42,15 +42,14 @@ class FusedKernel:
         """Train all members on every batch of the chunk, changing `state` in place."""
         from toysae.training.fused import train_chunk  # compiling costs seconds: only when used
 
-        x = chunk.x.transpose(2, 3).contiguous()
-        weight = self.family.error_weight(chunk.x).contiguous()
+        x, weight = self._samples_innermost(chunk)
         members = len(state.frozen_at)
         error = np.full((members, chunk.n_steps), np.nan, np.float32)
         penalty = np.full((members, chunk.n_steps), np.nan, np.float32)
         ghost = self.trainer.dead_latents == "ghost"
         arguments = (
-            x.numpy(),
-            weight.numpy(),
+            x,
+            weight,
             chunk.stream_of.numpy(),
             *_numpy(state.params),
             *_numpy(state.first_moment),
@@ -75,6 +74,19 @@ class FusedKernel:
         list(self._pool.map(lambda part: train_chunk(*part, *arguments), parts))
         state.step += chunk.n_steps
         return ChunkLoss(torch.from_numpy(error), torch.from_numpy(penalty))
+
+    def _samples_innermost(self, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
+        """Data `[streams, steps, d, batch]` and error weights `[streams, steps, batch]`."""
+        streams, steps, batch, d = chunk.x.shape
+        x = np.empty((streams, steps, d, batch), np.float32)
+        weight = np.empty((streams, steps, batch), np.float32)
+
+        def prepare(stream: int) -> None:
+            np.copyto(x[stream], chunk.x[stream].numpy().transpose(0, 2, 1))
+            np.copyto(weight[stream], self.family.error_weight(chunk.x[stream]).numpy())
+
+        list(self._pool.map(prepare, range(streams)))
+        return x, weight
 
 
 def _numpy(params: dict[str, torch.Tensor]) -> tuple[np.ndarray, ...]:

@@ -138,7 +138,8 @@ def _chunks(members: Sequence[Member], pool: ThreadPoolExecutor) -> Iterator[Chu
     device = members[0].stream.device
     streams: dict[Stream, int] = {}
     stream_of = torch.tensor([streams.setdefault(m.stream, len(streams)) for m in members])
-    numbers = len(streams) * trainer.batch_size * members[0].stream.space.d_hidden
+    d_hidden = members[0].stream.space.d_hidden
+    numbers = len(streams) * trainer.batch_size * d_hidden
     steps_per_chunk = max(1, min(CHUNK_NUMBERS // numbers, CHUNK_MEMBER_STEPS // len(members)))
     # Whole blocks of samples, where they fit: a block that is read in part is drawn twice.
     steps_per_block = max(1, BLOCK // trainer.batch_size)
@@ -152,10 +153,14 @@ def _chunks(members: Sequence[Member], pool: ThreadPoolExecutor) -> Iterator[Chu
     for step in range(0, trainer.steps, steps_per_chunk):
         n_steps = min(steps_per_chunk, trainer.steps - step)
         first, n = step * trainer.batch_size, n_steps * trainer.batch_size
-        drawn = pool.map(lambda stream, first=first, n=n: stream.hidden(first, n), streams)
-        x = torch.stack([h.view(n_steps, trainer.batch_size, -1) for h in drawn])
+        x = torch.empty(len(streams), d_hidden, n_steps, trainer.batch_size, device=device)
+
+        def draw(stream: Stream, x: Tensor = x, first: int = first, n: int = n) -> None:
+            x[streams[stream]].copy_(stream.hidden(first, n).T.reshape(x.shape[1:]))
+
+        list(pool.map(draw, streams))
         yield Chunk(
-            x=x,
+            x=x.permute(0, 2, 3, 1),
             stream_of=stream_of.to(device),
             lr=lr[:, None] * trainer.lr_factor(step, n_steps).to(device),
             coefficient=coefficient[:, None].expand(-1, n_steps).contiguous(),

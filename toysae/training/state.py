@@ -51,7 +51,7 @@ class Chunk:
     """Data and schedules of a few consecutive steps.
 
     Attributes:
-        x: `[streams, steps, batch, d]`.
+        x: `[streams, steps, batch, d]`; in memory samples are innermost, as the fused kernel reads.
         stream_of: stream of each member, `[M]`, int64.
         lr: learning rates `[M, steps]`.
         coefficient: penalty coefficients `[M, steps]`.
