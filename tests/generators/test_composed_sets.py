@@ -320,3 +320,15 @@ class TestRefusals:
     def test_bad_value(self, fields, message):
         with pytest.raises(ConfigError, match=message):
             ComposedSets(**fields)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("one_hot", [0.0, 0.4, 1.0])
+def test_fused_sampler_is_the_torch_formulation_bit_for_bit(correlation, one_hot):
+    generator = ComposedSets(
+        sizes=(3, 2), amplitude_correlation=correlation, one_hot_fraction=one_hot
+    )
+    draws = Draws(7)
+    outcome, first, second = draws.uniform("samples", (3, 4096))
+    torch_values = generator._fill(outcome, 1 - first, 1 - second, *generator._outcomes)
+    assert torch.equal(generator.sample(draws, 4096).dense(), torch_values)

@@ -74,12 +74,14 @@ def test_any_length_and_batch_can_be_trained(steps, batch_size):
 
 
 def test_restarts_free_seeds_that_end_in_a_local_minimum():
-    losses = {}
+    """With mostly one-hot samples about a third of the initialisations store a wrong pair."""
+    world = ComposedSets(amplitude_correlation=1.0, one_hot_fraction=0.75)
+    stuck = {}
     for restarts in (1, 4):
         config = ToyModel(steps=300, batch_size=64, lr=0.1, restarts=restarts)
-        losses[restarts] = [model.loss for model in config.spaces(WORLD, range(16), CPU)]
-    assert max(losses[1]) > 1e-2
-    assert max(losses[4]) < 1e-4
+        stuck[restarts] = sum(model.loss > 5e-3 for model in config.spaces(world, range(48), CPU))
+    assert stuck[1] >= 5
+    assert stuck[4] == 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -38,14 +39,21 @@ class Stream:
 
     def coefficients(self, start: int, n: int) -> Coefficients:
         """Coefficients of samples `start` to `start + n`."""
+        return Coefficients(self._samples(start, n, lambda block: block.dense()))
+
+    def hidden(self, start: int, n: int) -> Tensor:
+        """Hidden activations of samples `start` to `start + n`, `[n, d]`.
+
+        Whole blocks are embedded, since the rounding of a matrix product depends on its shape.
+        """
+        return self._samples(start, n, self.space.embed)
+
+    def _samples(self, start: int, n: int, of_block: Callable[[Coefficients], Tensor]) -> Tensor:
         draws = Draws(self.seed, ("data", self.split), device=self.device)
         first, last = start // BLOCK, (start + n - 1) // BLOCK
         blocks = [
-            self.generator.sample(draws.at_block(block), BLOCK) for block in range(first, last + 1)
+            of_block(self.generator.sample(draws.at_block(block), BLOCK))
+            for block in range(first, last + 1)
         ]
-        values = blocks[0].dense() if len(blocks) == 1 else torch.cat([b.dense() for b in blocks])
-        return Coefficients(values[start - first * BLOCK :][:n])
-
-    def hidden(self, start: int, n: int) -> Tensor:
-        """Hidden activations of samples `start` to `start + n`, `[n, d]`."""
-        return self.space.embed(self.coefficients(start, n))
+        values = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+        return values[start - first * BLOCK :][:n]
