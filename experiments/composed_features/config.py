@@ -55,12 +55,14 @@ class Crossing:
         one_hot: one-hot fractions, ascending, in [0, 1].
         n_latents: width; the analytic crossing is for 4.
         l1: L1 coefficient; the analytic crossing is its limit at 0.
+        steps: optimiser steps; starts at a dictionary need fewer than random ones.
     """
 
     geometries: tuple[str, ...]
     one_hot: tuple[float, ...]
     n_latents: int
     l1: float
+    steps: int
 
     def __post_init__(self) -> None:
         for q in self.one_hot:
@@ -69,6 +71,7 @@ class Crossing:
             raise ConfigError(f"crossing.one_hot = {list(self.one_hot)}: must be ascending")
         check_at_least("crossing.n_latents", self.n_latents, 1)
         check_at_least("crossing.l1", self.l1, 0)
+        check_at_least("crossing.steps", self.steps, 1)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Run:
     Attributes:
         world: its data.
         space_world: the world whose hidden space it uses (its own, except in the crossing).
-        protocol, lr, l1, n_latents, start, seed: how it is trained.
+        protocol, lr, l1, n_latents, steps, start, seed: how it is trained.
     """
 
     world: World
@@ -56,6 +56,7 @@ class Run:
     lr: float
     l1: float
     n_latents: int
+    steps: int
     start: str
     seed: int
 
@@ -68,19 +69,19 @@ def plan(study: StudyConfig) -> list[Run]:
 def _all_parts(study: StudyConfig) -> Iterator[Run]:
     reference = study.reference
     for name, protocol in study.protocols.items():
-        width = protocol.sae.n_latents
+        width, steps = protocol.sae.n_latents, protocol.trainer.steps
         for geometry in protocol.geometries:
             yield from _cells(study, name, geometry, study.grid.lr, study.grid.l1, width)
             control = World(geometry, ONE_HOT_LAW, 1.0)
             for seed in study.seed_list(study.control_seeds):
-                yield Run(control, control, name, reference.lr, reference.l1, width, "random", seed)
+                yield Run(control, control, name, reference.lr, reference.l1, width, steps,
+                          "random", seed)  # fmt: skip
             for law, boost, seed in product(study.laws, study.boosts, study.seed_list()):
                 world = World(geometry, law, 0.0, boost)
-                yield Run(world, world, name, reference.lr, reference.l1, width, "random", seed)
-    plain = study.protocols["plain"]
-    for geometry in plain.geometries:
-        for width in study.widths:
-            yield from _cells(study, "plain", geometry, [reference.lr], [reference.l1], width)
+                yield Run(world, world, name, reference.lr, reference.l1, width, steps,
+                          "random", seed)  # fmt: skip
+    for width in study.widths:
+        yield from _cells(study, "plain", "antipodal", [reference.lr], [reference.l1], width)
     for geometry in study.crossing.geometries:
         for law, q, start, seed in product(
             study.laws, study.crossing.one_hot, STARTS, study.seed_list()
@@ -88,7 +89,7 @@ def _all_parts(study: StudyConfig) -> Iterator[Run]:
             # One hidden space for all q, so that only the data change along the curve.
             yield Run(World(geometry, law, q), World(geometry, law, 0.0), "plain",
                       reference.lr, study.crossing.l1, study.crossing.n_latents,
-                      start, seed)  # fmt: skip
+                      study.crossing.steps, start, seed)  # fmt: skip
 
 
 def _cells(
@@ -99,11 +100,12 @@ def _cells(
     l1s: Sequence[float],
     width: int,
 ) -> Iterator[Run]:
+    steps = study.protocols[protocol].trainer.steps
     for q in study.grid.one_hot:
         for law in study.laws if q < 1 else (ONE_HOT_LAW,):
             world = World(geometry, law, q)
             for lr, l1, seed in product(lrs, l1s, study.seed_list()):
-                yield Run(world, world, protocol, lr, l1, width, "random", seed)
+                yield Run(world, world, protocol, lr, l1, width, steps, "random", seed)
 
 
 def make_spaces(
@@ -125,7 +127,7 @@ def make_member(study: StudyConfig, run: Run, space: HiddenSpace, device: torch.
     start = None if run.start == "random" else _dictionary(study, run.start, space)
     return Member(
         sae=replace(protocol.sae, l1=run.l1, n_latents=run.n_latents),
-        trainer=replace(protocol.trainer, lr=run.lr),
+        trainer=replace(protocol.trainer, lr=run.lr, steps=run.steps),
         stream=Stream(generator_of(study, run.world), space, run.seed, device=device),
         seed=run.seed,
         initial_decoder=None if start is None else _fill(start, run.n_latents),

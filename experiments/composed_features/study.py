@@ -176,6 +176,7 @@ def _identity(run: Run) -> Row:
         "lr": run.lr,
         "l1": run.l1,
         "n_latents": run.n_latents,
+        "steps": run.steps,
         "start": run.start,
         "seed": run.seed,
     }

@@ -29,6 +29,7 @@ TINY = [
     "grid.l1=[0.1]",
     "grid.one_hot=[0,0.75,1]",
     "crossing.one_hot=[0,0.5]",
+    "crossing.steps=40",
     "widths=[4,8]",
     "evaluation_samples=300",
     "diagnostic_samples=1000",
@@ -121,7 +122,11 @@ def test_same_configuration_gives_the_same_tables(outcome):
     directory, _ = outcome
     again = directory.with_name("second")
     ended = run_apart(
-        "experiments.composed_features", directory.parent, *TINY, "hydra.run.dir=second", "threads=1"
+        "experiments.composed_features",
+        directory.parent,
+        *TINY,
+        "hydra.run.dir=second",
+        "threads=1",
     )
     assert ended.returncode == 0, ended.stderr
     for name in ("runs.csv", "worlds.csv", "toy_models.csv", "findings.json"):
@@ -131,7 +136,9 @@ def test_same_configuration_gives_the_same_tables(outcome):
 def test_existing_results_are_not_overwritten(outcome):
     directory, _ = outcome
     before = {path.name: path.stat().st_mtime_ns for path in directory.iterdir()}
-    ended = run_apart("experiments.composed_features", directory.parent, *TINY, "hydra.run.dir=first")
+    ended = run_apart(
+        "experiments.composed_features", directory.parent, *TINY, "hydra.run.dir=first"
+    )
     assert ended.returncode != 0
     assert "nothing is overwritten" in ended.stderr
     assert {path.name: path.stat().st_mtime_ns for path in directory.iterdir()} == before
@@ -145,7 +152,10 @@ def test_existing_results_are_not_overwritten(outcome):
         ("boosts=[2]", r"boosts = 2.0: must lie in \[0, 1\]"),
         ("seeds=1", "seeds = 1: must be at least 2"),
         ("protocols.plain.sae.l1=-1", "protocols.plain.sae.l1 = -1.0: must be at least 0"),
-        ("protocols.published.trainer.beta1=1", r"protocols.published.trainer.beta1 = 1.0: must lie"),
+        (
+            "protocols.published.trainer.beta1=1",
+            r"protocols.published.trainer.beta1 = 1.0: must lie",
+        ),
         ("geometries.orthonormal.d_hidden=0", "geometries.orthonormal.d_hidden = 0: must be at"),
         ("crossing.geometries=[plane]", "crossing.geometries = plane: must hold antipodal"),
         ("reference.lr=0.5", "must be in grid"),
