@@ -37,3 +37,11 @@ def test_outside_an_interval(value):
 def test_unknown_choice_lists_the_known_ones_in_order():
     with pytest.raises(ConfigError, match=r"^sae.k = 'c': must be one of a, b$"):
         check_choice("sae.k", "c", ("b", "a"))
+
+
+@pytest.mark.parametrize(
+    "check", [lambda x: check_at_least("k", x, 0), lambda x: check_positive("k", x)]
+)
+def test_infinity_is_no_value(check):
+    with pytest.raises(ConfigError, match=r"^k = inf: must be finite$"):
+        check(math.inf)

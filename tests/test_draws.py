@@ -122,3 +122,13 @@ def test_integer_seeds_use_all_63_bits():
     for block in range(64):
         together |= Draws(0, block=block).integer_seed("x")
     assert together == 2**63 - 1
+
+
+def test_uniform_and_normal_of_one_name_are_independent():
+    """Under one key the normal numbers would be functions of the uniform ones."""
+    uniform, normal = Draws(0).uniform("x", (50_000,)), Draws(0).normal("x", (50_000,))
+    correlation = torch.corrcoef(torch.stack([uniform, normal]))[0, 1]
+    ranks = torch.corrcoef(torch.stack([uniform, normal.abs()]))[0, 1]
+    assert abs(float(correlation)) < 5.5 / math.sqrt(50_000)
+    assert abs(float(ranks)) < 5.5 / math.sqrt(50_000)
+    assert Draws(0)._key("x") != Draws(0)._key("normal:x")

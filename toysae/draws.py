@@ -53,8 +53,9 @@ class Draws:
     def normal(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Standard normal numbers, float32."""
         if self.device.type == "cpu":
-            return torch.from_numpy(self._numpy(name).standard_normal(shape, dtype=np.float32))
-        return torch.randn(shape, generator=self._torch(name), device=self.device)
+            generator = self._numpy(f"normal:{name}")
+            return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
+        return torch.randn(shape, generator=self._torch(f"normal:{name}"), device=self.device)
 
     def integer_seed(self, name: str) -> int:
         """A 63-bit seed derived from this source, for libraries that take an integer."""

@@ -121,14 +121,14 @@ def make_spaces(
         yield {(world, seed): space for seed, space in zip(ordered, made)}
 
 
-def make_member(study: StudyConfig, run: Run, space: HiddenSpace, device: torch.device) -> Member:
+def make_member(study: StudyConfig, run: Run, space: HiddenSpace) -> Member:
     """The SAE that a run trains."""
     protocol = study.protocols[run.protocol]
     start = None if run.start == "random" else _dictionary(study, run.start, space)
     return Member(
         sae=replace(protocol.sae, l1=run.l1, n_latents=run.n_latents),
         trainer=replace(protocol.trainer, lr=run.lr, steps=run.steps),
-        stream=Stream(generator_of(study, run.world), space, run.seed, device=device),
+        stream=Stream(generator_of(study, run.world), space, run.seed),
         seed=run.seed,
         initial_decoder=None if start is None else _fill(start, run.n_latents),
     )

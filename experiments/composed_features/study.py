@@ -95,9 +95,7 @@ def run_study(
     result = StudyResult(study)
     _prepare_spaces(study, runs, result, directory, device)
     _describe_worlds(study, result, directory)
-    members = [
-        make_member(study, run, result.spaces[run.space_world, run.seed], device) for run in runs
-    ]
+    members = [make_member(study, run, result.spaces[run.space_world, run.seed]) for run in runs]
     total = sum(member.trainer.steps for member in members)
     logger.info("%d SAEs to train", len(members))
     with progress(total, "training SAEs") as advance:

@@ -238,7 +238,7 @@ def test_plain_protocol_passes_its_positive_control():
         and (run.lr, run.l1, run.n_latents) == (1e-3, 0.1, 8)
     ]  # fmt: skip
     assert len(runs) == 16
-    members = [make_member(settings, run, space, torch.device("cpu")) for run in runs]
+    members = [make_member(settings, run, space) for run in runs]
     (stack,) = train(members, threads=1)
     found = [
         float((max_cosine(ANTIPODAL, decoder).a_to_b > 0.97).double().mean())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy import stats
 
 from toysae.draws import Draws
 from toysae.errors import ConfigError
+from toysae.generators.composed_kernel import fill
 from toysae.generators.composed_sets import ComposedSets, boost_pair
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.stream import BLOCK, Stream
@@ -149,6 +151,40 @@ class TestReproducibility:
         assert not torch.equal(sample(generator, 64, 1), sample(generator, 64, 2))
         later = generator.sample(Draws(1, block=1), 64).dense()
         assert not torch.equal(sample(generator, 64, 1), later)
+
+
+class TestTorchFormulation:
+    """What other devices run, against the compiled sampler of the CPU."""
+
+    def by_torch(self, generator, draws, n):
+        outcome, first, second = draws.uniform("samples", (3, n))
+        return generator._fill(outcome, 1 - first, 1 - second, *generator._outcomes)
+
+    @given(generators(), st.integers(0, 2**32))
+    def test_gives_the_same_samples(self, generator, seed):
+        compiled = sample(generator, 512, seed)
+        torch.testing.assert_close(
+            self.by_torch(generator, Draws(seed), 512), compiled, rtol=0, atol=1e-7
+        )
+
+    @given(generators())
+    def test_a_number_on_the_edge_belongs_to_the_next_outcome(self, generator):
+        """The first is drawn for 0, and the one after a cumulative probability for just that."""
+        cumulative, x_of, y_of = generator._outcomes
+        outcome = torch.cat([torch.zeros(1), cumulative])
+        half, values = (
+            torch.full_like(outcome, 0.5),
+            torch.zeros(len(outcome), generator.n_features),
+        )
+        fill(
+            values.numpy(), np.float32(0), outcome.numpy(), half.numpy(), half.numpy(),
+            *(t.numpy() for t in generator._outcomes),
+        )  # fmt: skip
+        for row, x, y in zip(values, x_of.tolist(), y_of.tolist(), strict=True):
+            assert row.nonzero()[:, 0].tolist() == [k for k in (x, y) if k >= 0]
+        uncorrelated = replace(generator, amplitude_correlation=0.0)
+        by_torch = uncorrelated._fill(outcome, half, half, *generator._outcomes)
+        assert torch.equal(by_torch, values)
 
 
 class TestTruth:

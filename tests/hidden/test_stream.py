@@ -63,3 +63,10 @@ def test_equal_streams_are_those_of_equal_data():
         replace(STREAM, generator=ComposedSets(one_hot_fraction=0.5)),
     ):
         assert other != STREAM
+
+
+def test_samples_are_made_where_the_space_lies():
+    assert STREAM.device == CPU
+    assert STREAM.hidden(0, 1).device == CPU
+    elsewhere = HiddenSpace(SPACE.directions.to("meta"))
+    assert replace(STREAM, space=elsewhere).device == torch.device("meta")

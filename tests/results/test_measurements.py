@@ -56,10 +56,11 @@ def anything(d, m=6, seed=0):
 
 
 def with_dead_latents(sae):
-    """Two more latents that never fire, one of them along a feature of the first axis."""
+    """Two more latents that never fire, along a feature and along a pair."""
     m, d = sae.n_latents, sae.d_hidden
     rows = torch.zeros(1, 2, d)
-    rows[0, 0, 0], rows[0, 1, -1] = 1, -2
+    rows[0, 0, 0] = 1
+    rows[0, 1, [1, 3]] = 2
     params = {
         "W_enc": torch.cat([sae.params["W_enc"], torch.zeros(1, d, 2)], dim=2),
         "b_enc": torch.cat([sae.params["b_enc"], torch.full((1, 2), -1.0)], dim=1),
@@ -109,9 +110,12 @@ class TestOracle:
     @pytest.mark.parametrize("generator", [ComposedSets(), SINGLES])
     def test_truth_scores_one_everywhere(self, space, generator):
         here = world(space, generator)
-        summary = measure_member(tied(space.directions), here).summary
+        measured = measure_member(tied(space.directions), here)
+        summary = measured.summary
         assert {name: summary[name] for name in PERFECT} == pytest.approx(PERFECT, abs=1e-3)
         assert summary["l0"] == summary["l0_true"] == (1 if generator is SINGLES else 2)
+        for latent, active in zip(measured.latents, here.coefficients.T > 0):
+            assert latent["density"] == float(active.double().mean())
         assert summary["penalty"] == pytest.approx(
             float(here.coefficients.sum(1).double().mean()), rel=1e-5
         )

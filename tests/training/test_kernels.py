@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from toysae.draws import CPU
+from toysae.hidden.base import HiddenSpace
 from toysae.saes.relu import ReLU
 from toysae.saes.trainable import Forward, TrainableFamily
 from toysae.training import stack
@@ -20,6 +21,7 @@ from toysae.training.stack import choose_kernel
 from ._stacks import (
     GHOSTS,
     KERNELS,
+    PLANE,
     TRAINER,
     difference,
     identical,
@@ -230,7 +232,7 @@ class TestChoice:
         [
             {"sae": ReLU(n_latents=LARGEST_FUSED // 2 + 1)},
             {"sae": ReLU(subtract_decoder_bias=True)},
-            {"stream": replace(stream(), device=torch.device("cuda"))},
+            {"stream": replace(stream(), space=HiddenSpace(PLANE.directions.to("meta")))},
         ],
     )
     def test_everything_else_is_stacked_torch(self, changes):
@@ -249,3 +251,13 @@ class TestChoice:
         assert caplog.messages == [
             f"stack of 2: relu, d=2, 4 latents, 50 steps of 32 on cpu by {trained.kernel}"
         ]
+
+
+def test_divergence_in_the_very_last_step_is_reported(caplog):
+    """No loss comes after it, so only the parameters can tell."""
+    (wild,) = members(1)
+    wild = replace(wild, trainer=replace(wild.trainer, steps=1, lr=1e39, warmup_fraction=0.0))
+    with caplog.at_level(logging.WARNING, "toysae"):
+        (trained,) = stack.train([wild], threads=1)
+    assert trained.frozen_at.tolist() == [1]
+    assert "member 0 diverged at step 1" in caplog.text

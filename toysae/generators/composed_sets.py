@@ -82,7 +82,7 @@ class ComposedSets(Generator):
         if self.boosted_pair is None or self.boost == 0:
             return base
         boosted = boost_pair(base, self.boosted_pair[0], self.boosted_pair[1], self.boost)
-        drift = max(float((boosted.sum(k) - base.sum(k)).abs().max()) for k in (0, 1))
+        drift = float((boosted.sum(0) - base.sum(0)).abs().max())
         if drift > _TOLERANCE:
             raise ConfigError(
                 f"generator.boost = {self.boost}: boosting pair {list(self.boosted_pair)} of this "
@@ -195,9 +195,9 @@ def boost_pair(table: Tensor, i: int, j: int, boost: float) -> Tensor:
     """Raise the probability of cell `(i, j)` by `boost` times what its row and column leave.
 
     The rest of row `i` and of column `j` shrinks so that their sums stay; the remaining block is
-    rescaled row by row so that row sums stay, which a row that is empty there cannot do. Column
-    sums stay too where all rows are proportional to each other outside column `j`; the caller
-    checks both. (Published code of Anders et al., 2024.)
+    rescaled row by row so that row sums stay. Column sums stay too where no row is empty there and
+    all are proportional to each other outside column `j`; the caller checks. (Published code of
+    Anders et al., 2024.)
 
     Args:
         table: joint probabilities `[n_x, n_y]`.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toysae.draws import CPU, Draws
+from toysae.draws import Draws
 from toysae.generators.base import Coefficients, Generator
 from toysae.hidden.base import HiddenSpace
 
@@ -28,14 +28,17 @@ class Stream:
         space: where it lives.
         seed: seed of the data.
         split: `train`, `evaluation`, ...; different splits are independent.
-        device: where samples are made.
     """
 
     generator: Generator
     space: HiddenSpace
     seed: int
     split: str = "train"
-    device: torch.device = CPU
+
+    @property
+    def device(self) -> torch.device:
+        """Where samples are made: where the hidden space lies."""
+        return self.space.directions.device
 
     def coefficients(self, start: int, n: int) -> Coefficients:
         """Coefficients of samples `start` to `start + n`."""

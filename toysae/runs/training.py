@@ -105,8 +105,7 @@ class Worlds:
         if key not in self._spaces:
             self._spaces[key] = config.hidden.spaces(config.generator, seeds, device)
         streams = [
-            Stream(config.generator, space, seed, device=device)
-            for space, seed in zip(self._spaces[key], seeds)
+            Stream(config.generator, space, seed) for space, seed in zip(self._spaces[key], seeds)
         ]
         return TrainedRun(config, streams, device)
 

@@ -106,6 +106,7 @@ def _train_stack(
         for chunk in _chunks(members, pool):
             history.add(state.step, kernel.advance(state, chunk))
             progress(len(members) * chunk.n_steps)
+    _freeze_if_not_finite(state)
     if first.sae.unit_norm_decoder:
         normalize_rows_(state.params["W_dec"])
     for position in torch.nonzero(state.frozen_at >= 0).flatten().tolist():
@@ -124,6 +125,12 @@ def _train_stack(
         kernel.name,
         time.perf_counter() - started,
     )
+
+
+def _freeze_if_not_finite(state: StackState) -> None:
+    """Report members whose very last step made a parameter infinite: no loss came after it."""
+    finite = torch.stack([p.isfinite().flatten(1).all(1) for p in state.params.values()]).all(0)
+    state.frozen_at[~finite & (state.frozen_at < 0)] = state.step
 
 
 def choose_kernel(member: Member, threads: int) -> Kernel:
