@@ -13,7 +13,7 @@ from toysae.metrics.chance import prob_max_cosine_above
 from toysae.metrics.uncertainty import Interval, seed_interval, sign_flip_test
 from toysae.results.files import Row
 from toysae.results.findings import Finding, at_least, at_most, finding, mean_at_least
-from toysae.results.measurements import RECOVERED_COSINE
+from toysae.results.measurements import OUTCOME_DEGREES, RECOVERED_COSINE
 from toysae.results.rows import interval_over_seeds, per_seed, select, share_over_seeds
 
 
@@ -152,6 +152,25 @@ def geometry_and_width(study: StudyConfig, runs: Sequence[Row]) -> list[Finding]
             )
         )
     return found
+
+
+def principal_components(rows: Sequence[Row]) -> list[Finding]:
+    """Whether latents are PCs where PCs and composed features are not the same thing."""
+    boosted = [
+        row for row in select(rows, protocol="plain", geometry="orthonormal") if row["boost"] > 0
+    ]
+    near = math.cos(math.radians(OUTCOME_DEGREES))
+    return [
+        finding(
+            "SAEs find the PCs of the hidden space",
+            "comments on A (Anders), tested where PCs and composed features differ",
+            "share of latents within 15 degrees of a PC, boosted pair, orthonormal d = 4",
+            share_over_seeds(boosted, "share_along_components"),
+            at_least(0.5),
+            # A random direction is near one of the 4 PCs, either way, about this often.
+            null=prob_max_cosine_above(near, 4, 8),
+        )
+    ]
 
 
 def coefficients(rows: Sequence[Row]) -> list[Finding]:

@@ -14,6 +14,7 @@ from experiments.composed_features.claims_sae import (
     coefficients,
     control,
     geometry_and_width,
+    principal_components,
     published_grid,
 )
 from experiments.composed_features.config import StudyConfig
@@ -29,5 +30,6 @@ def findings(study: StudyConfig, result: StudyResult) -> list[Finding]:
         *published_grid(study, result.runs),
         *objective_or_optimiser(study, result.runs),
         *geometry_and_width(study, result.runs),
+        *principal_components(result.reference_cells),
         *coefficients(result.reference_cells),
     ]
