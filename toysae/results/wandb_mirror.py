@@ -7,7 +7,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from omegaconf import OmegaConf
 
@@ -62,7 +62,7 @@ def mirror(directory: Path, settings: Wandb) -> None:
             group=settings.group or directory.absolute().parent.name,
             name=directory.name,
             job_type="train",
-            mode=settings.mode,
+            mode=cast(Literal["offline", "online"], settings.mode),
             dir=directory,
             config=_config(directory),
             settings=wandb.Settings(silent=True, console="off"),
