@@ -9,6 +9,7 @@ from torch import Tensor
 
 from toysae.draws import Draws
 from toysae.errors import ShapeError
+from toysae.hidden.stream import Stream
 from toysae.saes.base import Params
 from toysae.training.member import Member
 
@@ -23,11 +24,13 @@ def initial_params(members: Sequence[Member], device: torch.device) -> Params:
     Raises:
         ShapeError: an `initial_decoder` that is not `[n_latents, d]`.
     """
-    each = [_initial(member, device) for member in members]
+    medians: dict[Stream, Tensor] = {}
+    each = [_initial(member, device, medians) for member in members]
     return {name: torch.stack([params[name] for params in each]).contiguous() for name in each[0]}
 
 
-def _initial(member: Member, device: torch.device) -> Params:
+def _initial(member: Member, device: torch.device, medians: dict[Stream, Tensor]) -> Params:
+    """Initial parameters of one member; `medians` holds those of the streams met so far."""
     d_hidden = member.stream.space.d_hidden
     params = member.sae.init(d_hidden, Draws(member.seed, ("initialisation",), device=device))
     if member.initial_decoder is not None:
@@ -39,7 +42,9 @@ def _initial(member: Member, device: torch.device) -> Params:
         params["W_dec"] = member.initial_decoder.to(device, torch.float32).clone()
         params["W_enc"] = params["W_dec"].T.clone()
     if member.trainer.decoder_bias_start == "geometric_median":
-        params["b_dec"] = geometric_median(member.stream.hidden(0, _MEDIAN_SAMPLES)).to(device)
+        if member.stream not in medians:
+            medians[member.stream] = geometric_median(member.stream.hidden(0, _MEDIAN_SAMPLES))
+        params["b_dec"] = medians[member.stream].to(device)
     return params
 
 
