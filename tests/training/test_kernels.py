@@ -151,6 +151,11 @@ class TestCompany:
         self.check(kernel, train(self.SEVEN, kernel), 0)
 
     @pytest.mark.parametrize("kernel", KERNELS)
+    def test_in_a_stack_of_64(self, kernel):
+        others = members(63, d=3, n_latents=5, trainer=GHOSTS, silent=True, streams=5)
+        self.check(kernel, train([*others, self.SEVEN[0]], kernel), 63)
+
+    @pytest.mark.parametrize("kernel", KERNELS)
     def test_in_another_order(self, kernel):
         self.check(kernel, train(self.SEVEN[::-1], kernel), 6)
 
