@@ -12,7 +12,7 @@ from experiments.composed_features.selection import reference, width_runs
 from experiments.composed_features.study import StudyResult
 from toysae.report.page import Report
 from toysae.results.files import Row
-from toysae.results.rows import interval_over_seeds, select
+from toysae.results.rows import interval_over_seeds, select, share_over_seeds
 
 
 def add_tables(page: Report, study: StudyConfig, result: StudyResult) -> None:
@@ -20,7 +20,7 @@ def add_tables(page: Report, study: StudyConfig, result: StudyResult) -> None:
     page.section("Numbers")
     page.table(
         [_world_row(study, result, law, q, boost) for law, q, boost in _plane_worlds(study)],
-        "The data in the plane: means over seeds",
+        "The data in the plane: means over seeds; eigenvalues with their sampling intervals",
     )
     page.table(
         [
@@ -68,12 +68,16 @@ def _world_row(study: StudyConfig, result: StudyResult, law: str, q: float, boos
         )
     }
     eigenvalues = np.mean([row["eigenvalues"] for row in rows], axis=0)
+    bounds = np.mean([row["eigenvalue_intervals"] for row in rows], axis=0)
     defined = sum(row["pcs_defined"] for row in rows)
     return {
         "amplitudes": law,
         "one-hot": q,
         "boost": boost,
-        "eigenvalues": ", ".join(f"{value:.4f}" for value in eigenvalues),
+        "eigenvalues": ", ".join(
+            f"{value:.4f} [{low:.4f}, {high:.4f}]"
+            for value, (low, high) in zip(eigenvalues, bounds)
+        ),
         "PCs defined": f"{defined} of {len(rows)} seeds",
         **means,
         "largest VIF, true": max(row["vif_true_max"] for row in rows),
@@ -82,7 +86,8 @@ def _world_row(study: StudyConfig, result: StudyResult, law: str, q: float, boos
 
 def _summary(rows: Sequence[Row]) -> Row:
     def cell(column: str) -> str:
-        interval = interval_over_seeds(rows, column)
+        share = column.endswith("recovered")
+        interval = (share_over_seeds if share else interval_over_seeds)(rows, column)
         return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
     def mean(column: str) -> float:

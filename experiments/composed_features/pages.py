@@ -9,13 +9,16 @@ import torch
 
 from experiments.composed_features.config import StudyConfig
 from experiments.composed_features.numbers import add_tables
-from experiments.composed_features.pictures import crossing_figure, grid_figure, plane_figure
+from experiments.composed_features.pictures import (
+    cosine_figure,
+    crossing_figure,
+    grid_figure,
+    plane_figure,
+)
 from experiments.composed_features.selection import reference
 from experiments.composed_features.study import StudyResult
 from toysae.diagnostics.collinearity import correlation, vif
 from toysae.figures.collinearity import correlation_plot, vif_bars
-from toysae.figures.heatmap import decoder_encoder_heatmaps
-from toysae.metrics.dictionary import cosine_matrix
 from toysae.report.findings import tally
 from toysae.report.page import Report
 from toysae.results.findings import Finding
@@ -90,18 +93,15 @@ def _curves(page: Report, study: StudyConfig, result: StudyResult) -> None:
 
 def _cosines(page: Report, study: StudyConfig, result: StudyResult) -> None:
     page.section("Features against latents")
-    page.text("Cosines of decoder and encoder directions with the true features, one seed.")
+    page.text(
+        "Cosines of decoder and encoder directions of alive latents with the true features, one "
+        "seed; latents in the order of the feature that they are nearest to."
+    )
     for geometry in study.protocols["plain"].geometries:
         for law in study.laws:
             row = reference(study, result.runs, "plain", geometry, law=law, one_hot=0)[0]
-            sae, world = result.sae_of(row), result.evaluation_of(row)
             page.figure(
-                decoder_encoder_heatmaps(
-                    cosine_matrix(world.features, sae.decoder[0]),
-                    cosine_matrix(world.features, sae.encoder_rows[0]),
-                    world.truth.names,
-                    groups={name: world.truth.groups[name] for name in ("set_x", "set_y")},
-                ),
+                cosine_figure(result, row),
                 f"{geometry}, {law} amplitudes, always composed, seed {row['seed']}",
             )
 

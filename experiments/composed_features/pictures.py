@@ -18,9 +18,11 @@ from experiments.composed_features.study import StudyResult
 from toysae.diagnostics.pca import pca
 from toysae.figures.curves import one_hot_curve
 from toysae.figures.grid import outcome_grids
+from toysae.figures.heatmap import decoder_encoder_heatmaps
 from toysae.figures.hidden_plane import hidden_plane_panels
 from toysae.hidden.stream import Stream
 from toysae.metrics.activations import density
+from toysae.metrics.dictionary import cosine_matrix
 from toysae.metrics.uncertainty import seed_interval
 from toysae.results.files import Row
 from toysae.results.measurements import FIRE_THRESHOLD, OUTCOMES
@@ -82,10 +84,31 @@ def _turn(directions: torch.Tensor) -> torch.Tensor:
     return torch.stack([unit[0], sign * across], dim=1)
 
 
-def _alive_decoder(result: StudyResult, row: Row) -> torch.Tensor:
+def cosine_figure(result: StudyResult, row: Row) -> Figure:
+    """Decoder and encoder rows of one SAE's alive latents against the true features."""
+    sae, world = result.sae_of(row), result.evaluation_of(row)
+    alive = _alive(result, row)
+    decoder = cosine_matrix(world.features, sae.decoder[0][alive])
+    nearest = decoder.max(dim=0)
+    order = sorted(
+        range(decoder.shape[1]), key=lambda j: (int(nearest.indices[j]), -float(nearest.values[j]))
+    )
+    return decoder_encoder_heatmaps(
+        decoder,
+        cosine_matrix(world.features, sae.encoder_rows[0][alive]),
+        world.truth.names,
+        order=order,
+        groups={name: world.truth.groups[name] for name in ("set_x", "set_y")},
+    )
+
+
+def _alive(result: StudyResult, row: Row) -> torch.Tensor:
     sae = result.sae_of(row)
-    dead = density(sae.encode(result.evaluation_of(row).hidden)[0], FIRE_THRESHOLD).dead
-    return sae.decoder[0][~dead]
+    return ~density(sae.encode(result.evaluation_of(row).hidden)[0], FIRE_THRESHOLD).dead
+
+
+def _alive_decoder(result: StudyResult, row: Row) -> torch.Tensor:
+    return result.sae_of(row).decoder[0][_alive(result, row)]
 
 
 def grid_figure(study: StudyConfig, result: StudyResult, protocol: str, geometry: str) -> Figure:

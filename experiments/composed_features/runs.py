@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -109,16 +111,26 @@ def _cells(
 
 
 def make_spaces(
-    study: StudyConfig, runs: Sequence[Run], device: torch.device
+    study: StudyConfig, runs: Sequence[Run], device: torch.device, threads: int | None
 ) -> Iterator[dict[tuple[World, int], HiddenSpace]]:
-    """Hidden spaces of all worlds and seeds that the runs use, one world at a time."""
+    """Hidden spaces of all worlds and seeds that the runs use, one world after another.
+
+    Worlds are made side by side: a toy model is too small to keep more than one core busy.
+    """
     seeds: dict[World, set[int]] = {}
     for run in runs:
         seeds.setdefault(run.space_world, set()).add(run.seed)
-    for world, needed in seeds.items():
-        ordered = sorted(needed)
-        made = study.geometries[world.geometry].spaces(generator_of(study, world), ordered, device)
-        yield {(world, seed): space for seed, space in zip(ordered, made)}
+
+    def make(world: World) -> dict[tuple[World, int], HiddenSpace]:
+        needed = sorted(seeds[world])
+        made = study.geometries[world.geometry].spaces(generator_of(study, world), needed, device)
+        return {(world, seed): space for seed, space in zip(needed, made)}
+
+    pool = ThreadPoolExecutor(threads or os.cpu_count())
+    try:
+        yield from pool.map(make, seeds)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def make_member(study: StudyConfig, run: Run, space: HiddenSpace) -> Member:

@@ -47,6 +47,7 @@ class StudyResult:
         runs: one row a trained SAE: what it was, and its summary measurements; the column `run`
             is its position here.
         reference_cells: one row a reference-cell SAE: trust in its coefficients, and PCs.
+        reference_features, reference_latents: their rows a true feature, and a latent.
         worlds: one row a world and seed.
         toy_models: one row a trained toy model.
         spaces: hidden space of each world and seed.
@@ -56,6 +57,8 @@ class StudyResult:
         self.study = study
         self.runs: list[Row] = []
         self.reference_cells: list[Row] = []
+        self.reference_features: list[Row] = []
+        self.reference_latents: list[Row] = []
         self.worlds: list[Row] = []
         self.toy_models: list[Row] = []
         self.spaces: dict[tuple[World, int], HiddenSpace] = {}
@@ -93,7 +96,7 @@ def run_study(
     """Train and measure every run of the study."""
     runs = plan(study)
     result = StudyResult(study)
-    _prepare_spaces(study, runs, result, directory, device)
+    _prepare_spaces(study, runs, result, directory, device, threads)
     _describe_worlds(study, result, directory)
     members = [make_member(study, run, result.spaces[run.space_world, run.seed]) for run in runs]
     total = sum(member.trainer.steps for member in members)
@@ -105,6 +108,8 @@ def run_study(
             _measure(stack, stack_runs, result)
             directory.table("runs.csv", result.runs)
             directory.table("reference_cells.csv", result.reference_cells)
+            directory.table("reference_features.csv", result.reference_features)
+            directory.table("reference_latents.csv", result.reference_latents)
     return result
 
 
@@ -114,10 +119,11 @@ def _prepare_spaces(
     result: StudyResult,
     directory: RunDirectory,
     device: torch.device,
+    threads: int | None,
 ) -> None:
     worlds = {run.space_world for run in runs}
     with progress(len(worlds), "hidden spaces") as advance:
-        for made in make_spaces(study, runs, device):
+        for made in make_spaces(study, runs, device, threads):
             result.spaces.update(made)
             result.toy_models += [
                 toy_model_row(world, seed, space)
@@ -143,7 +149,8 @@ def _measure(stack: TrainedStack, runs: Sequence[Run], result: StudyResult) -> N
     for position, run in enumerate(runs):
         sae = stack.sae.members([position])
         world = result.evaluation(run)
-        summary = measure_member(sae, world).summary
+        measured = measure_member(sae, world)
+        summary = measured.summary
         facts = {
             "diverged_at": int(stack.frozen_at[position]),
             "loss": summary["error"] + run.l1 * summary["penalty"],
@@ -161,6 +168,8 @@ def _measure(stack: TrainedStack, runs: Sequence[Run], result: StudyResult) -> N
                     "share_along_components": share_along_components(sae, world),
                 }
             )
+            result.reference_features += [{"run": row["run"], **f} for f in measured.features]
+            result.reference_latents += [{"run": row["run"], **f} for f in measured.latents]
 
 
 def _identity(run: Run) -> Row:

@@ -100,6 +100,7 @@ def test_everything_is_written_and_the_report_is_named(outcome):
     names = {path.name for path in directory.iterdir()}
     assert {
         "config.yaml", "provenance.json", "runs.csv", "reference_cells.csv", "worlds.csv",
+        "reference_features.csv", "reference_latents.csv",
         "toy_models.csv", "findings.json", "findings.md", "report.html", "metrics.json",
         "run.log", "done.json", "stack_00.safetensors",
     } <= names  # fmt: skip
