@@ -5,7 +5,9 @@ it or after it. So the same seed gives the same bits for an SAE alone or in a st
 in any chunks, and a feature added to a world leaves the draws of the others alone.
 
 On the CPU the numbers come from numpy's SFC64, seeded by a hash of the key, on other devices from
-torch's generator of that device: same bits on one kind of device, same distribution on all.
+torch's generator of that device: same bits on one kind of device, same distribution on all. Numbers
+are written into torch's own memory, whose alignment is fixed: matrix products round differently at
+different alignments, and numpy's varies from process to process.
 """
 
 from __future__ import annotations
@@ -46,16 +48,20 @@ class Draws:
 
     def uniform(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Uniform numbers in `[0, 1)`, float32."""
-        if self.device.type == "cpu":
-            return torch.from_numpy(self._numpy(name).random(shape, dtype=np.float32))
-        return torch.rand(shape, generator=self._torch(name), device=self.device)
+        if self.device.type != "cpu":
+            return torch.rand(shape, generator=self._torch(name), device=self.device)
+        numbers = torch.empty(shape)
+        self._numpy(name).random(dtype=np.float32, out=numbers.numpy())
+        return numbers
 
     def normal(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Standard normal numbers, float32."""
-        if self.device.type == "cpu":
-            generator = self._numpy(f"normal:{name}")
-            return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
-        return torch.randn(shape, generator=self._torch(f"normal:{name}"), device=self.device)
+        name = f"normal:{name}"
+        if self.device.type != "cpu":
+            return torch.randn(shape, generator=self._torch(name), device=self.device)
+        numbers = torch.empty(shape)
+        self._numpy(name).standard_normal(dtype=np.float32, out=numbers.numpy())
+        return numbers
 
     def integer_seed(self, name: str) -> int:
         """A 63-bit seed derived from this source, for libraries that take an integer."""

@@ -114,10 +114,10 @@ class ComposedSets(Generator):
             return Coefficients(self._fill(*(t.to(draws.device) for t in arguments)))
         from toysae.generators.composed_kernel import fill
 
-        values = np.zeros((n, self.n_features), np.float32)
+        values = torch.zeros(n, self.n_features)
         correlation = np.float32(self.amplitude_correlation)
-        fill(values, correlation, *(t.numpy() for t in arguments))
-        return Coefficients(torch.from_numpy(values))
+        fill(values.numpy(), correlation, *(t.numpy() for t in arguments))
+        return Coefficients(values)
 
     def _fill(
         self,

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-# No "nnan"/"ninf": divergence is detected by non-finite values, which those flags would hide.
+# No "nnan"/"ninf": divergence is detected by non-finite values, which those flags would hide. Not
+# cached on disk: code that Numba loads from there rounds differently from the same code fresh from
+# its compiler, and the first process would differ from all later ones. Compiling takes 5 seconds.
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
-_JIT: Any = {"cache": True, "nogil": True, "fastmath": _FAST, "error_model": "numpy"}
+_JIT: Any = {"nogil": True, "fastmath": _FAST, "error_model": "numpy"}
 
 _EPSILON = np.float32(1e-6)
 _ADAM_EPSILON = 1e-8
