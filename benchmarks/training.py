@@ -9,7 +9,7 @@ In one run on one machine, data included, microseconds per member and step of
   norm 1 and their parallel gradient removed.
 
 Both start from the same parameters and read the same streams, so their decoders must agree.
-Compilation is not timed; it is done once and cached on disk.
+Compilation is not timed; it takes about 5 seconds in every process.
 """
 
 from __future__ import annotations
