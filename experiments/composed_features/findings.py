@@ -2,7 +2,8 @@
 
 Sources: A = Anders, Neo, Hoelscher-Obermaier and Howard, "Sparse autoencoders find composed
 features in small toy models" (March 2024); its comments by Chan, Till and Shehper, and Anders'
-replies. Thresholds are fixed here, before any run. The verdicts rest on the protocol `plain`, which
+replies. Rules were fixed before the first run,
+except that on PCs in four dimensions. The verdicts rest on the protocol `plain`, which
 passes the positive control; the published protocol is measured beside it.
 """
 
