@@ -15,13 +15,14 @@ EVERYTHING = sorted(
     for path in (ROOT / folder).rglob("*.py")
 )
 
-FOUNDATION = {"errors", "checks", "draws", "device"}
+FOUNDATION = {"errors", "checks", "draws", "draws_kernel", "device"}
 
 #: Part of toysae (a package, or a module beside them) and the other parts that it may import.
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "draws": set(),
+    "draws_kernel": set(),
     "progress": set(),
     "checks": {"errors"},
     "device": {"errors"},

@@ -15,8 +15,10 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 
 from toysae.errors import ConfigError
+from toysae.generators import magnitudes, profiles
 from toysae.generators.base import Generator
 from toysae.generators.composed_sets import ComposedSets
+from toysae.generators.union import Union as UnionOfGenerators
 from toysae.hidden.base import HiddenConfig
 from toysae.hidden.orthonormal import Orthonormal
 from toysae.hidden.toy_model import ToyModel
@@ -24,9 +26,40 @@ from toysae.saes.relu import ReLU
 from toysae.saes.trainable import TrainableFamily
 from toysae.training.trainer import Trainer
 
-GENERATORS: dict[str, type[Generator]] = {c.name: c for c in (ComposedSets,)}
+GENERATORS: dict[str, type[Generator]] = {c.name: c for c in (ComposedSets, UnionOfGenerators)}
 HIDDEN_SPACES: dict[str, type[HiddenConfig]] = {c.name: c for c in (Orthonormal, ToyModel)}
 SAES: dict[str, type[TrainableFamily]] = {c.name: c for c in (ReLU,)}
+PROFILES: dict[str, type[profiles.Profile]] = {
+    c.name: c
+    for c in (
+        profiles.Array,
+        profiles.Constant,
+        profiles.FoldedNormal,
+        profiles.Geometric,
+        profiles.Linear,
+        profiles.RescaledZipf,
+        profiles.UniformRandom,
+        profiles.Zipf,
+    )
+}
+MAGNITUDES: dict[str, type[magnitudes.Magnitude]] = {
+    c.name: c
+    for c in (
+        magnitudes.Constant,
+        magnitudes.Exponential,
+        magnitudes.HalfNormal,
+        magnitudes.LogNormal,
+        magnitudes.TruncatedNormal,
+        magnitudes.Uniform,
+    )
+}
+
+#: Fields annotated with one of these hold a node of their own, with a `name` from the registry.
+NESTED: dict[type, Mapping[str, type[Any]]] = {
+    Generator: GENERATORS,
+    profiles.Profile: PROFILES,
+    magnitudes.Magnitude: MAGNITUDES,
+}
 
 T = TypeVar("T")
 
@@ -120,6 +153,8 @@ def _coerce(key: str, value: Any, expected: Any) -> Any:
         return {
             str(k): _coerce(f"{key}.{k}", v, arguments[1]) for k, v in _plain(key, value).items()
         }
+    if expected in NESTED:
+        return _nested(key, value, expected)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if expected is not Any and (
@@ -127,3 +162,18 @@ def _coerce(key: str, value: Any, expected: Any) -> Any:
     ):
         raise ConfigError(f"{key} = {value!r}: must be of type {expected.__name__}")
     return value
+
+
+def _nested(key: str, value: Any, expected: type) -> Any:
+    """The object that a nested node describes; a bare number or list is a profile too."""
+    if isinstance(value, expected):
+        return value
+    if expected is profiles.Profile:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return profiles.Constant(float(value))
+        if isinstance(value, (list, tuple)):
+            return profiles.Array(_coerce(key, value, tuple[float, ...]))
+    kind = "generator"
+    if expected is not Generator and isinstance(value, Mapping):
+        kind = str(value.get("name"))
+    return _by_name(kind, key, value, NESTED[expected])

@@ -67,6 +67,14 @@ class Draws:
         """A 63-bit seed derived from this source, for libraries that take an integer."""
         return self._key(name) >> 65
 
+    def kernel_state(self, name: str) -> np.ndarray:
+        """State of a generator for compiled kernels (`toysae.draws_kernel`), `[4]` uint64.
+
+        Kernels run on the CPU, whatever the device of this source.
+        """
+        state = self._numpy(f"kernel:{name}").bit_generator.state
+        return np.array(state["state"]["state"], dtype=np.uint64)
+
     def _key(self, name: str) -> int:
         """128-bit key of one draw: a hash of seed, path, name and block."""
         text = "\x1f".join((str(self.seed), *self.path, name, str(self.block)))

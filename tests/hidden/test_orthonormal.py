@@ -7,7 +7,7 @@ import torch
 
 from toysae.draws import CPU
 from toysae.errors import ConfigError
-from toysae.generators.base import Coefficients
+from toysae.generators.coefficients import DenseCoefficients
 from toysae.generators.composed_sets import ComposedSets
 from toysae.hidden.orthonormal import Orthonormal
 
@@ -49,7 +49,9 @@ def test_embedding_adds_up_what_fires():
     (space,) = Orthonormal(d_hidden=6).spaces(FOUR, [0], CPU)
     c = torch.tensor([[0.5, 0.0, 0.0, 0.25], [0.0, 0.0, 0.0, 0.0]])
     expected = 0.5 * space.directions[0] + 0.25 * space.directions[3]
-    torch.testing.assert_close(space.embed(Coefficients(c)), torch.stack([expected, 0 * expected]))
+    torch.testing.assert_close(
+        space.embed(DenseCoefficients(c)), torch.stack([expected, 0 * expected])
+    )
     assert space.d_hidden == 6
 
 

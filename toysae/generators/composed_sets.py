@@ -18,7 +18,9 @@ from torch import Tensor
 from toysae.checks import check_at_least, check_interval
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators.base import Coefficients, Generator, Truth
+from toysae.generators.base import Generator
+from toysae.generators.coefficients import Coefficients, DenseCoefficients
+from toysae.generators.truth import PairMoments, Truth
 
 # Tables are probabilities typed by hand or computed in float64.
 _TOLERANCE = 1e-6
@@ -111,13 +113,13 @@ class ComposedSets(Generator):
         # Amplitudes are in (0, 1]: a feature that fires is never 0.
         arguments = (outcome, 1 - first, 1 - second, *self._outcomes)
         if draws.device.type != "cpu":
-            return Coefficients(self._fill(*(t.to(draws.device) for t in arguments)))
+            return DenseCoefficients(self._fill(*(t.to(draws.device) for t in arguments)))
         from toysae.generators.composed_kernel import fill
 
         values = torch.zeros(n, self.n_features)
         correlation = np.float32(self.amplitude_correlation)
         fill(values.numpy(), correlation, *(t.numpy() for t in arguments))
-        return Coefficients(values)
+        return DenseCoefficients(values)
 
     def _fill(
         self,
@@ -157,7 +159,12 @@ class ComposedSets(Generator):
         groups = {"set_x": tuple(range(n_x)), "set_y": tuple(range(n_x, n_x + n_y))}
         if self.boosted_pair is not None:
             groups["boosted"] = (self.boosted_pair[0], n_x + self.boosted_pair[1])
-        return Truth(names, marginals, pairs, marginals / 2, second_moment, groups)
+
+        def pair_moments(features: Tensor) -> PairMoments:
+            block = (features[:, None], features[None, :])
+            return PairMoments.exact(pairs[block], second_moment[block])
+
+        return Truth(names, groups, marginals, marginals / 2, squares, pair_moments)
 
     def _check_pair(self) -> None:
         if self.boosted_pair is None:

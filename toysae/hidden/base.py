@@ -10,7 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from toysae.generators.base import Coefficients, Generator
+from toysae.generators.base import Generator
+from toysae.generators.coefficients import Coefficients
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +31,7 @@ class HiddenSpace:
 
     def embed(self, coefficients: Coefficients) -> Tensor:
         """Hidden activations `[n, d]` of `n` samples."""
-        # Features innermost in neither factor: twice as fast as the plain product at toy widths.
-        return (self.directions.T @ coefficients.dense().T).T
+        return coefficients.combine(self.directions)
 
 
 class HiddenConfig(ABC):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from toysae.draws import Draws
-from toysae.generators.base import Coefficients, Generator
+from toysae.generators.base import Generator
+from toysae.generators.coefficients import Coefficients, concatenate
 from toysae.hidden.base import HiddenSpace
 
 #: Samples are drawn in blocks of this size; a block is a function of (seed, split, block index).
@@ -42,21 +43,20 @@ class Stream:
 
     def coefficients(self, start: int, n: int) -> Coefficients:
         """Coefficients of samples `start` to `start + n`."""
-        return Coefficients(self._samples(start, n, lambda block: block.dense()))
+        first = start - start % BLOCK
+        return concatenate(list(self._blocks(start, n))).rows(start - first, start - first + n)
 
     def hidden(self, start: int, n: int) -> Tensor:
         """Hidden activations of samples `start` to `start + n`, `[n, d]`.
 
         Whole blocks are embedded, since the rounding of a matrix product depends on its shape.
         """
-        return self._samples(start, n, self.space.embed)
-
-    def _samples(self, start: int, n: int, of_block: Callable[[Coefficients], Tensor]) -> Tensor:
-        draws = Draws(self.seed, ("data", self.split), device=self.device)
-        first, last = start // BLOCK, (start + n - 1) // BLOCK
-        blocks = [
-            of_block(self.generator.sample(draws.at_block(block), BLOCK))
-            for block in range(first, last + 1)
-        ]
+        blocks = [self.space.embed(block) for block in self._blocks(start, n)]
         values = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
-        return values[start - first * BLOCK :][:n]
+        return values[start % BLOCK :][:n]
+
+    def _blocks(self, start: int, n: int) -> Iterator[Coefficients]:
+        """The whole blocks that samples `start` to `start + n` lie in."""
+        draws = Draws(self.seed, ("data", self.split), device=self.device)
+        for block in range(start // BLOCK, (start + n - 1) // BLOCK + 1):
+            yield self.generator.sample(draws.at_block(block), BLOCK)

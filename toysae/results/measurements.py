@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toysae.generators.base import Truth
+from toysae.generators.truth import Truth
 from toysae.hidden.stream import Stream
 from toysae.metrics.activations import density, mean_l0
 from toysae.metrics.chance import expected_max_cosine
