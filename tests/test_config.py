@@ -21,7 +21,9 @@ from toysae.config import (
     build_trainer,
 )
 from toysae.errors import ConfigError
+from toysae.generators import magnitudes, profiles
 from toysae.generators.composed_sets import ComposedSets
+from toysae.generators.union import Union
 from toysae.saes.relu import ReLU
 from toysae.training.trainer import Trainer
 
@@ -175,3 +177,66 @@ def test_generator_with_a_table_is_built_from_lists():
     generator = build_generator(OmegaConf.create(node))
     assert generator == ComposedSets(sizes=(1, 2), table=((0.25, 0.75),))
     assert hash(generator) == hash(ComposedSets(sizes=(1, 2), table=((0.25, 0.75),)))
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A schema whose fields hold nodes with names of their own."""
+
+    rate: profiles.Profile
+    magnitude: magnitudes.Magnitude | None = None
+
+
+@pytest.mark.parametrize(
+    ("node", "profile"),
+    [
+        (0.25, profiles.Constant(0.25)),
+        (1, profiles.Constant(1.0)),
+        ([0.5, 1], profiles.Array((0.5, 1.0))),
+        ({"name": "zipf", "first": 0.5}, profiles.Zipf(0.5)),
+        ({"name": "geometric", "decay": 0.9, "total": 5}, profiles.Geometric(0.9, total=5.0)),
+        (profiles.Linear(1.0, 2.0), profiles.Linear(1.0, 2.0)),
+    ],
+)
+def test_profile_is_a_number_a_list_or_a_node(node, profile):
+    assert build("node", {"rate": node}, Nested).rate == profile
+
+
+def test_nested_nodes_are_built():
+    node = {"rate": 0.1, "magnitude": {"name": "uniform", "low": 0.5, "high": [1.0, 2]}}
+    built = build("node", OmegaConf.create(node), Nested)
+    expected = magnitudes.Uniform(profiles.Constant(0.5), profiles.Array((1.0, 2.0)))
+    assert built == Nested(profiles.Constant(0.1), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rate": {"name": "zipf", "first": -1}}, r"node\.rate\.first = -1\.0: must be greater"),
+        ({"rate": {"name": "zip"}}, r"node\.rate\.name = 'zip': known names are array, .*, zipf"),
+        ({"rate": True}, r"node\.rate = True: must be a mapping"),
+        ({"rate": ["a"]}, r"node\.rate\[0\] = 'a': must be of type float"),
+        ({"rate": 0.1, "magnitude": 2.0}, r"node\.magnitude = 2\.0: must be a mapping"),
+        ({"rate": 0.1, "magnitude": {"name": "uniform", "to": 1}}, r"node\.magnitude\.to: unknown"),
+    ],
+)
+def test_wrong_nested_nodes_name_their_key(values, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        build("node", values, Nested)
+
+
+def test_generators_nest():
+    part = {"name": "composed_sets", "sizes": [1, 3]}
+    node = {"name": "union", "parts": {"a": part, "b": {"name": "union", "parts": {"c": part}}}}
+    sets = ComposedSets(sizes=(1, 3))
+    built = build_generator(OmegaConf.create(node))
+    assert built == Union({"a": sets, "b": Union({"c": sets})})
+    assert hash(built)
+
+
+def test_refused_part_of_a_generator_names_where_it_lies():
+    node = {"name": "union", "parts": {"a": {"name": "composed_sets", "boost": 2.0}}}
+    with pytest.raises(ConfigError, match=r"^generator\.parts\.a\.boost = 2\.0: must lie in"):
+        build_generator(node)
+    with pytest.raises(ConfigError, match=r"^worlds\.x\.parts\.a\.boost = 2\.0: must lie in"):
+        build_generator(node, "worlds.x")

@@ -149,7 +149,7 @@ def _coerce(key: str, value: Any, expected: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{key} = {value!r}: must be a list")
         return tuple(_coerce(f"{key}[{i}]", v, arguments[0]) for i, v in enumerate(value))
-    if origin is dict:
+    if origin in (dict, Mapping):
         return {
             str(k): _coerce(f"{key}.{k}", v, arguments[1]) for k, v in _plain(key, value).items()
         }

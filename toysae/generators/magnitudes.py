@@ -86,7 +86,8 @@ class Magnitudes:
             features: which feature fires, `[firings]`.
         """
         # The middle of the cell of the grid that uniform numbers lie on: never 0, never 1.
-        inside = u.double() + 2.0 ** (-25 if u.dtype == torch.float32 else -54)
+        middle = 2.0 ** (-25 if u.dtype == torch.float32 else -54)
+        inside = (u.double() + middle).clamp(max=1 - 2.0**-53)
         values = self.law.quantile(inside, *(p[features] for p in self.parameters))
         return values.float().clamp(min=torch.finfo(torch.float32).tiny)
 
@@ -214,7 +215,7 @@ class HalfNormal(Magnitude):
         return (_above("std", self.std, n, 0),)
 
     def quantile(self, u: Tensor, *parameters: Tensor) -> Tensor:
-        return _ndtri((1 + u) / 2) * parameters[0]
+        return -_ndtri((1 - u) / 2) * parameters[0]
 
     def moments(self, *parameters: Tensor) -> tuple[Tensor, Tensor]:
         return parameters[0] * (2 / np.pi) ** 0.5, parameters[0].square()
