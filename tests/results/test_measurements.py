@@ -301,6 +301,14 @@ class TestWorld:
         torch.testing.assert_close(here.composed, expected)
         assert world(PLANE, SINGLES).composed.shape == (0, 2)
 
+    def test_of_many_pairs_the_most_frequent_are_kept(self, monkeypatch):
+        generator = ComposedSets(table=((0.4, 0.1), (0.2, 0.3)))
+        monkeypatch.setattr("toysae.results.measurements.MOST_PAIRS", 3)
+        assert world(PLANE, generator).pairs == [(0, 2), (1, 2), (1, 3)]
+        # Marginals are .5, .5, .6, .4: the pairs of features 0, 1 and 2 remain.
+        monkeypatch.setattr("toysae.results.measurements.MOST_PAIR_FEATURES", 3)
+        assert world(PLANE, generator).pairs == [(0, 2), (1, 2)]
+
 
 def test_outcomes_are_strictly_within_fifteen_degrees_and_true_comes_first():
     nan = math.nan

@@ -34,6 +34,10 @@ FIRE_THRESHOLD = 1e-6
 #: Latents that fire on more than this fraction of samples are dense.
 DENSE = 0.1
 
+#: Composed directions are the sums of at most so many pairs of features.
+MOST_PAIRS = 4096
+MOST_PAIR_FEATURES = 512
+
 OUTCOMES = ("true", "composed", "other")
 
 
@@ -66,9 +70,18 @@ class EvaluationWorld:
 
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:
-        """Pairs of features that can fire together."""
-        possible = self.truth.pair_probabilities > 0
-        return [(i, j) for i, j in torch.nonzero(possible.triu(1)).tolist()]
+        """Pairs of features that can fire together.
+
+        In large worlds the pairs of the `MOST_PAIR_FEATURES` most frequent features only, and of
+        these the `MOST_PAIRS` most frequent.
+        """
+        frequent = self.truth.marginals.topk(min(MOST_PAIR_FEATURES, len(self.features))).indices
+        features = frequent.sort().values
+        probabilities = self.truth.pair_moments(features).probabilities.triu(1)
+        possible = probabilities.nonzero()
+        order = probabilities[tuple(possible.T)].argsort(descending=True, stable=True)
+        kept = possible[order[:MOST_PAIRS].sort().values]
+        return [(i, j) for i, j in features[kept].tolist()]
 
     @cached_property
     def composed(self) -> Tensor:
@@ -199,14 +212,14 @@ def _objective(sae: SAE, x: Tensor) -> dict[str, float]:
 
 def _feature_rows(world: EvaluationWorld, cosines: Any, detected: Any) -> list[dict[str, Any]]:
     truth = world.truth
-    groups = [
-        "|".join(name for name, members in truth.groups.items() if i in members)
-        for i in range(len(truth.names))
-    ]
+    groups: list[list[str]] = [[] for _ in truth.names]
+    for name, members in truth.groups.items():
+        for i in members:
+            groups[i].append(name)
     return [
         {
             "feature": name,
-            "group": groups[i],
+            "group": "|".join(groups[i]),
             "marginal": float(truth.marginals[i]),
             "cosine": float(cosines.a_to_b[i]),
             "latent": int(cosines.a_to_b_index[i]),
