@@ -58,10 +58,13 @@ def _check_probabilities(
 def _check_mean(
     values: torch.Tensor, expected: torch.Tensor, error: torch.Tensor | None, what: str
 ) -> None:
-    """Held to the sample's own standard error; rare events with heavy tails get some room."""
+    """Held to the sample's own standard error; rare events with heavy tails get some room.
+
+    What was seen less than 30 times says little about its own size: the largest of all bounds it.
+    """
     n = len(values)
     sigma = (values.var(0) / n).sqrt()
-    rare = 10 * values.amax(0) / n
+    rare = 10 * torch.where((values > 0).sum(0) < 30, values.max(), values.amax(0)) / n
     allowed = SIGMAS * (sigma if error is None else (sigma**2 + error**2).sqrt()) + rare + 1e-9
     worst = ((values.mean(0) - expected).abs() - allowed).max()
     assert float(worst) <= 0, f"{what}: off by {float(worst):.3g} more than allowed"
