@@ -27,13 +27,11 @@ MISTAKES = {
     ),
     "boost that moves a marginal": (
         [
-            "generator.sizes=[3,3]",
-            "generator.table=[[0.2,0.1,0.1],[0.1,0.1,0.1],[0.05,0.05,0.2]]",
-            "generator.boosted_pair=[0,0]",
+            "generator.table=[[0.25,0.25],[0.5,0]]",
+            "generator.boosted_pairs=[[x1,y1]]",
             "generator.boost=0.5",
-            "hidden.d_hidden=6",
         ],
-        "generator.boost = 0.5: boosting pair [0, 0]",
+        "generator.boost = 0.5: no table with these pairs keeps the marginals",
         "",
     ),
     "too few dimensions": (["hidden.d_hidden=2"], "hidden.d_hidden = 2:", "at least 4 dimensions"),

@@ -120,7 +120,7 @@ class StudyConfig:
             self.generator,
             amplitude_correlation=self.laws[law],
             one_hot_fraction=one_hot,
-            boosted_pair=(0, 0) if boost > 0 else None,
+            boosted_pairs=(("x1", "y1"),) if boost > 0 else (),
             boost=boost,
         )
 

@@ -244,7 +244,8 @@ class TestRows:
     def test_features_and_their_latents(self):
         """Latents are the features in the order y2, x1, y1; x2 has none of its own."""
         sae = tied(AXES.directions[[3, 0, 2]])
-        measured = measure_member(sae, world(AXES, ComposedSets(boosted_pair=(0, 1), boost=0.5)))
+        boosted = ComposedSets(boosted_pairs=(("x1", "y2"),), boost=0.5)
+        measured = measure_member(sae, world(AXES, boosted))
         rows = measured.features
         assert [row["feature"] for row in rows] == ["x1", "x2", "y1", "y2"]
         assert [row["latent"] for row in rows][::2] == [1, 2]

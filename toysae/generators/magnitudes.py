@@ -21,6 +21,9 @@ from toysae.errors import ConfigError
 from toysae.generators.profiles import Constant as ConstantProfile
 from toysae.generators.profiles import Profile, numbers
 
+#: Firings that are worked on at once, so that the float64 in between stay in the cache.
+_CACHED_FIRINGS = 2**15
+
 _QUADRATURE_NODES = 256
 _FARTHEST_SCORE = 8.0
 
@@ -35,7 +38,7 @@ class Magnitude(ABC):
 
     @abstractmethod
     def parameters(self, n: int) -> tuple[Tensor, ...]:
-        """Parameters of `n` features, float64, `[n]` each.
+        """Numbers that define the law of each of `n` features, float64, `[n]` each.
 
         Raises:
             ConfigError: outside their range.
@@ -85,11 +88,17 @@ class Magnitudes:
             u: uniform numbers in `[0, 1)`, `[firings]`.
             features: which feature fires, `[firings]`.
         """
+        values = torch.empty(len(u), dtype=torch.float32)
+        for start in range(0, len(u), _CACHED_FIRINGS):
+            part = slice(start, start + _CACHED_FIRINGS)
+            values[part] = self._at(u[part], features[part])
+        return values.clamp_(min=torch.finfo(torch.float32).tiny)
+
+    def _at(self, u: Tensor, features: Tensor) -> Tensor:
         # The middle of the cell of the grid that uniform numbers lie on: never 0, never 1.
         middle = 2.0 ** (-25 if u.dtype == torch.float32 else -54)
-        inside = (u.double() + middle).clamp(max=1 - 2.0**-53)
-        values = self.law.quantile(inside, *(p[features] for p in self.parameters))
-        return values.float().clamp(min=torch.finfo(torch.float32).tiny)
+        inside = (u.double() + middle).clamp_(max=1 - 2.0**-53)
+        return self.law.quantile(inside, *(p[features] for p in self.parameters))
 
     @property
     def mean(self) -> Tensor:
@@ -277,19 +286,18 @@ class TruncatedNormal(Magnitude):
                 "magnitude.mean: must be at least -8 magnitude.std, and greater than 0 where "
                 "magnitude.std is 0"
             )
-        return mean, std
+        return mean, std, _positive_share(mean, std)
 
     def quantile(self, u: Tensor, *parameters: Tensor) -> Tensor:
-        mean, std = parameters
+        mean, std, positive = parameters
         # From the upper end, where the share above a value keeps its precision.
-        above = _ndtri((1 - u) * _positive_share(mean, std))
-        return (mean - std * above).clamp(min=0)
+        return (mean - std * _ndtri((1 - u) * positive)).clamp(min=0)
 
     def moments(self, *parameters: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = parameters
+        mean, std, positive = parameters
         ratio = mean / std
         density = torch.exp(-ratio.square() / 2) / (2 * np.pi) ** 0.5
-        hazard = torch.where(std > 0, density / _positive_share(mean, std), 0.0)
+        hazard = torch.where(std > 0, density / positive, 0.0)
         truncated = mean + std * hazard
         return truncated, mean * truncated + std.square()
 
