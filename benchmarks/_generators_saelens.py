@@ -15,20 +15,9 @@ import json
 import resource
 import sys
 import time
+from typing import Any
 
 import torch
-from sae_lens.synthetic import (
-    ActivationGenerator,
-    FeatureDictionary,
-    FoldedNormalMagnitudeConfig,
-    HierarchyConfig,
-    LinearMagnitudeConfig,
-    LowRankCorrelationConfig,
-    SyntheticModel,
-    SyntheticModelConfig,
-    ZipfianFiringProbabilityConfig,
-    generate_random_correlation_matrix,
-)
 
 #: As its trainer asks for.
 BATCH = 1024
@@ -38,12 +27,16 @@ class Correlated:
     """1,000 features with a full correlation matrix, in 256 dimensions."""
 
     def __init__(self) -> None:
+        from sae_lens import synthetic
+
         # Weak enough that the drawn numbers are the correlations of something.
-        matrix = generate_random_correlation_matrix(
+        matrix = synthetic.generate_random_correlation_matrix(
             1000, min_correlation_strength=0.005, max_correlation_strength=0.015, seed=0
         )
-        self.activation_generator = ActivationGenerator(1000, 0.02, correlation_matrix=matrix)
-        self.feature_dict = FeatureDictionary(1000, 256, initializer=None)
+        self.activation_generator = synthetic.ActivationGenerator(
+            1000, 0.02, correlation_matrix=matrix
+        )
+        self.feature_dict = synthetic.FeatureDictionary(1000, 256, initializer=None)
 
     def sample_with_features(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden activations and coefficients."""
@@ -51,14 +44,16 @@ class Correlated:
         return self.feature_dict(coefficients), coefficients
 
 
-def synth_sae_bench_16k() -> SyntheticModel:
+def synth_sae_bench_16k() -> Any:
     """The public recipe, without orthogonalisation: that is done once, not for every sample."""
-    return SyntheticModel(
-        SyntheticModelConfig(
+    from sae_lens import synthetic
+
+    return synthetic.SyntheticModel(
+        synthetic.SyntheticModelConfig(
             num_features=16_384,
             hidden_dim=768,
-            firing_probability=ZipfianFiringProbabilityConfig(0.5, 0.4, 5e-4),
-            hierarchy=HierarchyConfig(
+            firing_probability=synthetic.ZipfianFiringProbabilityConfig(0.5, 0.4, 5e-4),
+            hierarchy=synthetic.HierarchyConfig(
                 total_root_nodes=128,
                 branching_factor=4,
                 max_depth=3,
@@ -66,9 +61,9 @@ def synth_sae_bench_16k() -> SyntheticModel:
                 compensate_probabilities=True,
                 scale_children_by_parent=True,
             ),
-            correlation=LowRankCorrelationConfig(rank=25, correlation_scale=0.1),
-            mean_firing_magnitudes=LinearMagnitudeConfig(5.0, 4.0),
-            std_firing_magnitudes=FoldedNormalMagnitudeConfig(0.5, 0.5),
+            correlation=synthetic.LowRankCorrelationConfig(rank=25, correlation_scale=0.1),
+            mean_firing_magnitudes=synthetic.LinearMagnitudeConfig(5.0, 4.0),
+            std_firing_magnitudes=synthetic.FoldedNormalMagnitudeConfig(0.5, 0.5),
             bias=0.5,
             seed=42,
         )

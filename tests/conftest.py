@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ settings.register_profile("ci", max_examples=100, derandomize=True, **_COMMON)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trained hidden spaces are kept for the session, and never in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOYSAE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -15,19 +15,53 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
+from toysae.generators import correlation, magnitudes, profiles
 from toysae.generators.base import Generator
+from toysae.generators.board import Board
 from toysae.generators.composed_sets import ComposedSets
+from toysae.generators.correlated import Correlated
+from toysae.generators.groups import GroupsAtMostOne, GroupsExactlyOne, GroupsTogether
+from toysae.generators.independent import Independent
+from toysae.generators.islands import Islands
+from toysae.generators.joint_table import JointTable
+from toysae.generators.low_rank import LowRank
+from toysae.generators.positional import Positional
+from toysae.generators.sharkey import SharkeyHuben
+from toysae.generators.tree import Tree
 from toysae.generators.union import Union as UnionOfGenerators
+from toysae.hidden.antipodal import Antipodal
 from toysae.hidden.base import HiddenConfig
+from toysae.hidden.gram import Gram
+from toysae.hidden.orthogonalised import Orthogonalised
 from toysae.hidden.orthonormal import Orthonormal
+from toysae.hidden.random_unit import RandomUnit
+from toysae.hidden.readout import ReadoutConfig
 from toysae.hidden.toy_model import ToyModel
 from toysae.saes.relu import ReLU
 from toysae.saes.trainable import TrainableFamily
 from toysae.training.trainer import Trainer
 
-GENERATORS: dict[str, type[Generator]] = {c.name: c for c in (ComposedSets, UnionOfGenerators)}
-HIDDEN_SPACES: dict[str, type[HiddenConfig]] = {c.name: c for c in (Orthonormal, ToyModel)}
+GENERATORS: dict[str, type[Generator]] = {
+    c.name: c
+    for c in (
+        Board,
+        ComposedSets,
+        Correlated,
+        GroupsAtMostOne,
+        GroupsExactlyOne,
+        GroupsTogether,
+        Independent,
+        Islands,
+        JointTable,
+        Positional,
+        SharkeyHuben,
+        Tree,
+        UnionOfGenerators,
+    )
+}
+HIDDEN_SPACES: dict[str, type[HiddenConfig]] = {
+    c.name: c for c in (Antipodal, Gram, Orthogonalised, Orthonormal, RandomUnit, ToyModel)
+}
 SAES: dict[str, type[TrainableFamily]] = {c.name: c for c in (ReLU,)}
 PROFILES: dict[str, type[profiles.Profile]] = {
     c.name: c
@@ -53,12 +87,26 @@ MAGNITUDES: dict[str, type[magnitudes.Magnitude]] = {
         magnitudes.Uniform,
     )
 }
+CORRELATIONS: dict[str, type[correlation.Correlation]] = {
+    c.name: c
+    for c in (
+        correlation.Blocks,
+        correlation.CommonFactors,
+        correlation.Full,
+        correlation.Hub,
+        correlation.Pairs,
+        correlation.Random,
+    )
+}
 
 #: Fields annotated with one of these hold a node of their own, with a `name` from the registry.
 NESTED: dict[type, Mapping[str, type[Any]]] = {
     Generator: GENERATORS,
     profiles.Profile: PROFILES,
     magnitudes.Magnitude: MAGNITUDES,
+    LowRank: {LowRank.name: LowRank},
+    ReadoutConfig: {ReadoutConfig.name: ReadoutConfig},
+    correlation.Correlation: CORRELATIONS,
 }
 
 T = TypeVar("T")

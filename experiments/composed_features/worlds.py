@@ -30,8 +30,7 @@ Row = dict[str, Any]
 def describe_world(study: StudyConfig, world: World, seed: int, space: HiddenSpace) -> Row:
     """One row of facts about a world's hidden activations, from samples no SAE is trained on."""
     stream = Stream(generator_of(study, world), space, seed, split="diagnostics")
-    coefficients = stream.coefficients(0, study.diagnostic_samples)
-    hidden = space.embed(coefficients)
+    coefficients, hidden = stream.samples(0, study.diagnostic_samples)
     features, sums = space.directions, diagonals(study, space)
     components = pca(hidden)
     first = components.components[:1]

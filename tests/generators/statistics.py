@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from scipy import stats
 
@@ -33,10 +35,9 @@ def check_truth(generator: Generator, n: int = 32768, seed: int = 0) -> None:
     fires = (values > 0).double()
     _check_probabilities(fires.sum(0), n, truth.marginals, truth.marginals_error)
     _check_probabilities(fires.T @ fires, n, pairs.probabilities, pairs.probabilities_error)
-    _check_mean(values, truth.mean, truth.mean_error, "mean")
-    _check_mean(values**2, truth.square, truth.square_error, "square")
-    products = torch.einsum("ni,nj->nij", values, values).flatten(1)
-    _check_mean(products, pairs.products.flatten(), pairs.products_error.flatten(), "products")
+    _check_mean(_summary(values), truth.mean, truth.mean_error, "mean")
+    _check_mean(_summary(values**2), truth.square, truth.square_error, "square")
+    _check_mean(_summary_of_products(values), pairs.products, pairs.products_error, "products")
     torch.testing.assert_close(pairs.probabilities.diagonal(), truth.marginals)
     if truth.exact:
         torch.testing.assert_close(pairs.products.diagonal(), truth.square)
@@ -55,16 +56,44 @@ def _check_probabilities(
     assert float(law.sf(counts - 1).min()) > TAIL
 
 
+class Summary(NamedTuple):
+    """What samples say about non-negative quantities: sample mean, mean square and so on."""
+
+    n: int
+    mean: torch.Tensor
+    square: torch.Tensor
+    largest: torch.Tensor
+    seen: torch.Tensor
+
+
+def _summary(values: torch.Tensor) -> Summary:
+    """Of the columns of `[n, k]`."""
+    n = len(values)
+    seen = (values > 0).sum(0)
+    return Summary(n, values.mean(0), values.square().mean(0), values.amax(0), seen)
+
+
+def _summary_of_products(values: torch.Tensor) -> Summary:
+    """Of the products of all pairs of columns, `[k, k]`; `largest` is a bound."""
+    n, fires, square, largest = len(values), (values > 0).double(), values**2, values.amax(0)
+    return Summary(
+        n,
+        values.T @ values / n,
+        square.T @ square / n,
+        largest[:, None] * largest[None, :],
+        fires.T @ fires,
+    )
+
+
 def _check_mean(
-    values: torch.Tensor, expected: torch.Tensor, error: torch.Tensor | None, what: str
+    found: Summary, expected: torch.Tensor, error: torch.Tensor | None, what: str
 ) -> None:
     """Held to the sample's own standard error; rare events with heavy tails get some room.
 
     What was seen less than 30 times says little about its own size: the largest of all bounds it.
     """
-    n = len(values)
-    sigma = (values.var(0) / n).sqrt()
-    rare = 10 * torch.where((values > 0).sum(0) < 30, values.max(), values.amax(0)) / n
+    sigma = ((found.square - found.mean**2).clamp(min=0) / found.n).sqrt()
+    rare = 10 * torch.where(found.seen < 30, found.largest.max(), found.largest) / found.n
     allowed = SIGMAS * (sigma if error is None else (sigma**2 + error**2).sqrt()) + rare + 1e-9
-    worst = ((values.mean(0) - expected).abs() - allowed).max()
+    worst = ((found.mean - expected).abs() - allowed).max()
     assert float(worst) <= 0, f"{what}: off by {float(worst):.3g} more than allowed"

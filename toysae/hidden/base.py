@@ -10,19 +10,30 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from toysae.draws import Draws
 from toysae.generators.base import Generator
 from toysae.generators.coefficients import Coefficients
+from toysae.hidden.readout import Readout
 
 
 @dataclass(frozen=True, eq=False)
 class HiddenSpace:
-    """A linear map from features to hidden activations.
+    """An affine map from features to hidden activations, noise on it, and what is read off it.
+
+    `h = c F + bias + noise * z` with `z` standard normal, drawn afresh for every sample and
+    coordinate.
 
     Attributes:
-        directions: direction of each feature, `[n_features, d]`.
+        directions: direction `F` of each feature, `[n_features, d]`.
+        bias: `[d]`, or None for none.
+        noise: standard deviation of the noise on every coordinate, `>= 0`; 0 is none.
+        readout: what follows the hidden layer, or None where nothing does.
     """
 
     directions: Tensor
+    bias: Tensor | None = None
+    noise: float = 0.0
+    readout: Readout | None = None
 
     @property
     def d_hidden(self) -> int:
@@ -30,8 +41,16 @@ class HiddenSpace:
         return self.directions.shape[1]
 
     def embed(self, coefficients: Coefficients) -> Tensor:
-        """Hidden activations `[n, d]` of `n` samples."""
-        return coefficients.combine(self.directions)
+        """Hidden activations `[n, d]` of `n` samples, without noise."""
+        hidden = coefficients.combine(self.directions)
+        return hidden if self.bias is None else hidden + self.bias
+
+    def observe(self, coefficients: Coefficients, draws: Draws) -> Tensor:
+        """Hidden activations `[n, d]` of `n` samples, with the noise of `draws`."""
+        hidden = self.embed(coefficients)
+        if self.noise == 0:
+            return hidden
+        return hidden + self.noise * draws.normal("hidden", tuple(hidden.shape))
 
 
 class HiddenConfig(ABC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,20 +43,34 @@ class Stream:
 
     def coefficients(self, start: int, n: int) -> Coefficients:
         """Coefficients of samples `start` to `start + n`."""
-        first = start - start % BLOCK
-        return concatenate(list(self._blocks(start, n))).rows(start - first, start - first + n)
+        return _cut([block for _, block in self._blocks(start, n)], start, n)
 
     def hidden(self, start: int, n: int) -> Tensor:
-        """Hidden activations of samples `start` to `start + n`, `[n, d]`.
+        """Hidden activations of samples `start` to `start + n`, with their noise, `[n, d]`.
 
         Whole blocks are embedded, since the rounding of a matrix product depends on its shape.
         """
-        blocks = [self.space.embed(block) for block in self._blocks(start, n)]
-        values = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
-        return values[start % BLOCK :][:n]
+        return self._observe(self._blocks(start, n))[start % BLOCK :][:n]
 
-    def _blocks(self, start: int, n: int) -> Iterator[Coefficients]:
-        """The whole blocks that samples `start` to `start + n` lie in."""
+    def samples(self, start: int, n: int) -> tuple[Coefficients, Tensor]:
+        """What `coefficients` and `hidden` return, drawn once."""
+        blocks = list(self._blocks(start, n))
+        coefficients = _cut([block for _, block in blocks], start, n)
+        return coefficients, self._observe(blocks)[start % BLOCK :][:n]
+
+    def _blocks(self, start: int, n: int) -> Iterator[tuple[int, Coefficients]]:
+        """The whole blocks that samples `start` to `start + n` lie in, with their indices."""
         draws = Draws(self.seed, ("data", self.split), device=self.device)
         for block in range(start // BLOCK, (start + n - 1) // BLOCK + 1):
-            yield self.generator.sample(draws.at_block(block), BLOCK)
+            yield block, self.generator.sample(draws.at_block(block), BLOCK)
+
+    def _observe(self, blocks: Iterable[tuple[int, Coefficients]]) -> Tensor:
+        noise = Draws(self.seed, ("noise", self.split), device=self.device)
+        values = [self.space.observe(block, noise.at_block(index)) for index, block in blocks]
+        return values[0] if len(values) == 1 else torch.cat(values)
+
+
+def _cut(blocks: Sequence[Coefficients], start: int, n: int) -> Coefficients:
+    """Samples `start` to `start + n` out of the whole blocks that they lie in."""
+    first = start % BLOCK
+    return concatenate(blocks).rows(first, first + n)

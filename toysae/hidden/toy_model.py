@@ -1,15 +1,18 @@
-"""The ReLU output model of "Toy Models of Superposition" (Elhage et al., 2022), trained as a stack.
+"""The ReLU output model of "Toy Models of Superposition" (Elhage et al., 2022), trained.
 
-    h = x W,   x' = ReLU(h W^T + b),   loss = mean (x - x')^2
+    h = x W,   x' = ReLU(h W^T + b),   loss = mean I (x - x')^2
 
-with tied `W [n_features, d]`; the hidden layer `h` is what SAEs are trained on.
+with `W [n_features, d]` and importance `I`; the hidden layer `h` is what SAEs are trained on.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -17,9 +20,14 @@ from torch import Tensor
 
 from toysae.checks import check_at_least, check_positive
 from toysae.draws import Draws
+from toysae.errors import ConfigError
 from toysae.generators.base import Generator
+from toysae.generators.profiles import Constant, Profile, numbers
 from toysae.hidden.base import HiddenConfig, HiddenSpace
+from toysae.hidden.cache import load_or_make, recipe
+from toysae.hidden.readout import RectifiedReadout
 from toysae.hidden.stream import BLOCK
+from toysae.hidden.toy_model_training import CompiledSteps, Layout, Recipe, StackedSteps, Steps
 
 # Restarts compete for this fraction of the steps (1 / 5), the best goes on alone.
 _SELECTION = 5
@@ -27,17 +35,21 @@ _SELECTION = 5
 # Weight of the newest batch in the running loss that restarts are compared by.
 _LOSS_SMOOTHING = 0.05
 
+#: Above this many weights, torch's matrix products win over the kernel's plain loops.
+LARGEST_COMPILED = 512
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TrainedToyModel(HiddenSpace):
-    """Hidden space of a trained toy model.
+    """Hidden space of a trained toy model; its readout is `x' = ReLU(h D^T + b)`.
+
+    Directions are the rows of the encoder: what a feature adds to the hidden layer. They are not of
+    norm 1. Where weights are not tied, the readout looks for features along other directions.
 
     Attributes:
-        bias: output bias, `[n_features]`.
-        loss: mean squared error over the last batches of training.
+        loss: mean squared error, weighted by importance, over the last batches of training.
     """
 
-    bias: Tensor
     loss: float
 
     @property
@@ -49,10 +61,13 @@ class TrainedToyModel(HiddenSpace):
 
 @dataclass(frozen=True)
 class ToyModel(HiddenConfig):
-    """A ReLU output model with tied weights, trained by AdamW on the generator's samples.
+    """A ReLU output model, trained by AdamW on the generator's samples.
 
-    Defaults are those of the published runs of Anders et al. (2024):
+    Defaults are those of the published runs of Anders et al. (2024): tied weights,
     `W ~ U(-1/sqrt(n), 1/sqrt(n))`, AdamW with weight decay 0.01, 10,000 batches of 1,000.
+
+    Trained models are kept on disk (`toysae.hidden.cache`), and loaded where all that determines
+    them is the same.
 
     Attributes:
         d_hidden: width of the hidden layer, `>= 1`.
@@ -63,6 +78,9 @@ class ToyModel(HiddenConfig):
         restarts: initialisations a seed, on the same data. All are trained for a fifth of the
             steps and the one of least loss goes on, since some end in a local minimum. (The
             published code trained 5 instances to the end.)
+        importance: weight of each feature's squared error, `>= 0`.
+        tied: whether the readout's weights are those of the encoder; where not, they start from a
+            draw of their own.
     """
 
     d_hidden: int = 2
@@ -71,6 +89,8 @@ class ToyModel(HiddenConfig):
     lr: float = 1e-3
     weight_decay: float = 0.01
     restarts: int = 3
+    importance: Profile = Constant(1.0)
+    tied: bool = True
 
     name: ClassVar[str] = "toy_model"
 
@@ -85,72 +105,125 @@ class ToyModel(HiddenConfig):
     def spaces(
         self, generator: Generator, seeds: Sequence[int], device: torch.device
     ) -> list[HiddenSpace]:
-        sources = [Draws(seed, ("hidden",), device=device) for seed in seeds]
-        weight = torch.stack([self._initial(s, generator.n_features) for s in sources])
-        bias = weight.new_zeros(len(seeds), self.restarts, 1, generator.n_features)
-        stack = _Stack(weight, bias, weight.new_zeros(len(seeds), self.restarts), self)
-        for step, x in enumerate(self._batches(generator, sources)):
-            if step == self.steps // _SELECTION:
-                stack = stack.best_restarts()
-            stack.step(x)
-        return stack.spaces()
+        """One trained model a seed.
 
-    def _initial(self, draws: Draws, n_features: int) -> Tensor:
-        """Initial weights of all restarts of one seed, `[restarts, n_features, d]`."""
-        bound = 1 / math.sqrt(n_features)
-        shape = (self.restarts, n_features, self.d_hidden)
-        return (2 * draws.uniform("weight", shape) - 1) * bound
+        Raises:
+            ConfigError: an importance is negative, or their number is not that of the features.
+        """
+        layout = Layout(generator.n_features, self.d_hidden, self.tied)
+        training = _Training(self, generator, layout, self._importance(layout), device)
+        made_by = "kernel" if training.compiled else f"torch {torch.__version__}"
+        recipes = [
+            recipe(hidden=self, generator=generator, seed=seed, device=device.type, made_by=made_by)
+            for seed in seeds
+        ]
+        models = load_or_make(
+            "toy models", recipes, lambda missing: training.run([seeds[i] for i in missing])
+        )
+        return [_space(layout, model, device) for model in models]
 
-    def _batches(self, generator: Generator, sources: Sequence[Draws]) -> Iterator[Tensor]:
-        """Batches `[seeds, batch_size, n_features]`, every seed from its own draws."""
-        per_block = max(1, BLOCK // self.batch_size)
-        for block in range(math.ceil(self.steps / per_block)):
+    def _importance(self, layout: Layout) -> Tensor:
+        importance = numbers("hidden.importance", self.importance, layout.n_features)
+        if bool((importance < 0).any()):
+            raise ConfigError(
+                f"hidden.importance: found {float(importance.min()):.4g}; must be at least 0"
+            )
+        return importance.float()
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """The training of all seeds of one configuration."""
+
+    config: ToyModel
+    generator: Generator
+    layout: Layout
+    importance: Tensor
+    device: torch.device
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled kernel is what trains fastest."""
+        weights = self.layout.n_features * self.layout.d_hidden
+        return self.device.type == "cpu" and weights <= LARGEST_COMPILED
+
+    def run(self, seeds: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Parameters and final loss of each seed."""
+        if not self.compiled:
+            return self._train(seeds, StackedSteps)
+        with ThreadPoolExecutor(min(len(seeds), os.cpu_count() or 1)) as pool:
+            return list(pool.map(lambda seed: self._train([seed], CompiledSteps)[0], seeds))
+
+    def _train(self, seeds: Sequence[int], method: type[Steps]) -> list[dict[str, Tensor]]:
+        config = self.config
+        sources = [Draws(seed, ("hidden",), device=self.device) for seed in seeds]
+        with_settings = Recipe(
+            self.layout,
+            self.importance.to(self.device),
+            config.batch_size,
+            config.lr,
+            config.weight_decay,
+        )
+        parameters = torch.stack([self._initial(source) for source in sources])
+        loss = parameters.new_zeros(parameters.shape[:2])
+        steps = method(parameters, with_settings)
+        for step, x in self._batches(sources):
+            if step == config.steps // _SELECTION:
+                best = torch.arange(len(seeds)), loss.argmin(1).cpu(), None
+                steps, loss = method(steps.parameters[best], with_settings), loss[best]
+            loss = _smooth(loss, steps.advance(x))
+        return [
+            {"parameters": model[0], "loss": final[0]}
+            for model, final in zip(steps.parameters, loss)
+        ]
+
+    def _initial(self, draws: Draws) -> Tensor:
+        """Initial parameters of all restarts of one seed, `[restarts, size]`."""
+        layout = self.layout
+        shape = (self.config.restarts, layout.n_features, layout.d_hidden)
+        bound = 1 / math.sqrt(layout.n_features)
+        parameters = torch.zeros(self.config.restarts, layout.size, device=draws.device)
+        if not layout.tied:
+            layout.decoder(parameters).copy_((2 * draws.uniform("decoder", shape) - 1) * bound)
+        layout.encoder(parameters).copy_((2 * draws.uniform("weight", shape) - 1) * bound)
+        return parameters
+
+    def _batches(self, sources: Sequence[Draws]) -> Iterator[tuple[int, Tensor]]:
+        """Stretches of steps, none across the selection of restarts.
+
+        Yields:
+            First step, and samples `[seeds, steps * batch_size, n_features]`, every seed from its
+            own draws.
+        """
+        config = self.config
+        size = config.batch_size
+        per_block = max(1, BLOCK // size)
+        for block, first in enumerate(range(0, config.steps, per_block)):
             values = torch.stack(
                 [
-                    generator.sample(
-                        s.child("data").at_block(block), per_block * self.batch_size
+                    self.generator.sample(
+                        source.child("data").at_block(block), per_block * size
                     ).dense()
-                    for s in sources
+                    for source in sources
                 ]
             )
-            for i in range(min(per_block, self.steps - block * per_block)):
-                yield values[:, i * self.batch_size : (i + 1) * self.batch_size]
+            last = min(first + per_block, config.steps)
+            selection = min(max(config.steps // _SELECTION, first), last)
+            for a, b in pairwise(sorted({first, selection, last})):
+                yield a, values[:, (a - first) * size : (b - first) * size]
 
 
-class _Stack:
-    """Toy models in training, `[seeds, restarts]`, and their running loss."""
+def _smooth(loss: Tensor, batches: Tensor) -> Tensor:
+    """Running loss `[seeds, restarts]` after more batches `[seeds, restarts, steps]`."""
+    steps = batches.shape[-1]
+    age = torch.arange(steps - 1, -1, -1, device=loss.device)
+    weight = _LOSS_SMOOTHING * (1 - _LOSS_SMOOTHING) ** age
+    return loss * (1 - _LOSS_SMOOTHING) ** steps + (batches * weight).sum(-1)
 
-    def __init__(self, weight: Tensor, bias: Tensor, loss: Tensor, config: ToyModel) -> None:
-        self._config = config
-        self._weight = weight.clone().requires_grad_()
-        self._bias = bias.clone().requires_grad_()
-        self._loss = loss
-        # AdamW acts element by element, so members of the stack do not see each other.
-        self._optimizer = torch.optim.AdamW(
-            [self._weight, self._bias], lr=config.lr, weight_decay=config.weight_decay
-        )
 
-    def step(self, x: Tensor) -> None:
-        """One optimiser step on batches `[seeds, batch, n_features]`, shared by restarts."""
-        x = x[:, None]
-        output = torch.relu(x @ self._weight @ self._weight.transpose(2, 3) + self._bias)
-        loss = (output - x).square().mean((2, 3))
-        self._optimizer.zero_grad()
-        loss.sum().backward()
-        self._optimizer.step()
-        self._loss = torch.lerp(self._loss, loss.detach(), _LOSS_SMOOTHING)
-
-    def best_restarts(self) -> _Stack:
-        """The restart of least loss of each seed, with a fresh optimiser."""
-        seeds, kept = torch.arange(len(self._loss)), self._loss.argmin(1)
-        weight, bias, loss = (
-            value.detach()[seeds, kept, None] for value in (self._weight, self._bias, self._loss)
-        )
-        return _Stack(weight, bias, loss, self._config)
-
-    def spaces(self) -> list[HiddenSpace]:
-        """The trained models of the first restart, one a seed."""
-        return [
-            TrainedToyModel(weight[0].detach().clone(), bias[0, 0].detach().clone(), float(loss[0]))
-            for weight, bias, loss in zip(self._weight, self._bias, self._loss)
-        ]
+def _space(layout: Layout, model: dict[str, Tensor], device: torch.device) -> TrainedToyModel:
+    parameters = model["parameters"].to(device)
+    readout = RectifiedReadout(layout.decoder(parameters).T, layout.bias(parameters))
+    return TrainedToyModel(
+        directions=layout.encoder(parameters), readout=readout, loss=float(model["loss"])
+    )

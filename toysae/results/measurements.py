@@ -60,10 +60,10 @@ class EvaluationWorld:
     @classmethod
     def sample(cls, stream: Stream, n_samples: int) -> EvaluationWorld:
         """The first `n_samples` of an evaluation stream."""
-        coefficients = stream.coefficients(0, n_samples)
+        coefficients, hidden = stream.samples(0, n_samples)
         return cls(
             coefficients.dense(),
-            stream.space.embed(coefficients),
+            hidden,
             stream.space.directions,
             stream.generator.truth(),
         )
