@@ -26,12 +26,12 @@ from toysae.config import build_generator
 from toysae.device import one_torch_thread, resolve_device
 from toysae.draws import Draws
 from toysae.generators.base import Generator
+from toysae.generators.copula.correlation import Random
 from toysae.generators.correlated import Correlated
-from toysae.generators.correlation import Random
-from toysae.generators.forest import forest_size
 from toysae.generators.independent import Independent
-from toysae.generators.profiles import Constant, Zipf
+from toysae.generators.laws.profiles import Constant, Zipf
 from toysae.generators.tree import Tree
+from toysae.generators.trees.forest import forest_size
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.stream import BLOCK
 

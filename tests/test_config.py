@@ -21,8 +21,8 @@ from toysae.config import (
     build_trainer,
 )
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
 from toysae.generators.composed_sets import ComposedSets
+from toysae.generators.laws import magnitudes, profiles
 from toysae.generators.union import Union
 from toysae.saes.relu import ReLU
 from toysae.training.trainer import Trainer

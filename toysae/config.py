@@ -15,16 +15,17 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 
 from toysae.errors import ConfigError
-from toysae.generators import correlation, magnitudes, profiles
 from toysae.generators.base import Generator
 from toysae.generators.board import Board
 from toysae.generators.composed_sets import ComposedSets
+from toysae.generators.copula import correlation
+from toysae.generators.copula.low_rank import LowRank
 from toysae.generators.correlated import Correlated
 from toysae.generators.groups import GroupsAtMostOne, GroupsExactlyOne, GroupsTogether
 from toysae.generators.independent import Independent
 from toysae.generators.islands import Islands
 from toysae.generators.joint_table import JointTable
-from toysae.generators.low_rank import LowRank
+from toysae.generators.laws import magnitudes, profiles
 from toysae.generators.positional import Positional
 from toysae.generators.sharkey import SharkeyHuben
 from toysae.generators.tree import Tree

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tests.generators.statistics import SIGMAS, check_truth
 from toysae.draws import Draws
-from toysae.generators import magnitudes, profiles
 from toysae.generators.base import Generator
 from toysae.generators.blocks import Blocks
 from toysae.generators.blocks_kernel import accumulate, draw_firings
-from toysae.generators.magnitudes import Magnitudes
+from toysae.generators.laws import magnitudes, profiles
+from toysae.generators.laws.magnitudes import Magnitudes
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.generators.statistics import check_truth
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
 from toysae.generators.board import Board
+from toysae.generators.laws import magnitudes, profiles
 
 
 def tensor(rows):

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from tests.generators.statistics import SIGMAS, check_truth
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators import composed_sets, set_blocks
+from toysae.generators import composed_sets
 from toysae.generators.coefficients import SparseCoefficients
-from toysae.generators.composed_kernel import fill
 from toysae.generators.composed_sets import ComposedSets
+from toysae.generators.sets import set_blocks
+from toysae.generators.sets.composed_kernel import fill
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.stream import BLOCK, Stream
 

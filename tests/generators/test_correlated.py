@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.generators.statistics import check_truth, sample
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
+from toysae.generators.copula.correlation import Blocks, CommonFactors, Full, Hub, Pairs, Random
 from toysae.generators.correlated import Correlated
-from toysae.generators.correlation import Blocks, CommonFactors, Full, Hub, Pairs, Random
+from toysae.generators.laws import magnitudes, profiles
 from toysae.generators.truth import firing_correlation
 
 PROBABILITY = st.one_of(st.floats(0.003, 0.997), st.sampled_from((0.0, 1.0)))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tests.generators.statistics import SIGMAS, check_truth, sample
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
 from toysae.generators.groups import GroupsAtMostOne, GroupsExactlyOne, GroupsTogether
+from toysae.generators.laws import magnitudes, profiles
 from toysae.generators.truth import firing_correlation
 
 SHAPE = {"n_groups": st.integers(1, 3), "size": st.integers(1, 3)}

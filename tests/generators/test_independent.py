@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.generators.statistics import SIGMAS, check_truth, sample
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
 from toysae.generators.independent import Independent
+from toysae.generators.laws import magnitudes, profiles
 
 LAWS = st.sampled_from(
     (

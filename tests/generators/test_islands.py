@@ -9,8 +9,8 @@ from scipy import stats
 from tests.generators.statistics import SIGMAS, TAIL, check_truth, sample
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
 from toysae.generators.islands import Islands
+from toysae.generators.laws import magnitudes, profiles
 
 SHARES = st.sampled_from((0.3, 0.95, 1.0))
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.generators.statistics import check_truth, sample
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
 from toysae.generators.joint_table import JointTable
+from toysae.generators.laws import magnitudes, profiles
 
 
 @st.composite

@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from tests.generators.statistics import check_truth
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
+from toysae.generators.laws import magnitudes, profiles
 from toysae.generators.positional import Positional
 
 ONE = magnitudes.Constant()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.generators.statistics import SIGMAS, check_truth, sample
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
+from toysae.generators.laws import magnitudes, profiles
 from toysae.generators.sharkey import SharkeyHuben
 from toysae.generators.truth import firing_correlation
 

@@ -14,10 +14,10 @@ from generators import statistics
 from toysae.config import build_generator
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators.low_rank import LowRank
-from toysae.generators.magnitudes import Constant, Exponential, Uniform
-from toysae.generators.profiles import Array, Zipf
-from toysae.generators.profiles import Constant as Same
+from toysae.generators.copula.low_rank import LowRank
+from toysae.generators.laws.magnitudes import Constant, Exponential, Uniform
+from toysae.generators.laws.profiles import Array, Zipf
+from toysae.generators.laws.profiles import Constant as Same
 from toysae.generators.tree import Tree
 
 CONF = Path(__file__).parents[2] / "conf" / "generator"

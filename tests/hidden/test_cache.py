@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from tests.commands import environment
-from toysae.generators import magnitudes, profiles
 from toysae.generators.composed_sets import ComposedSets
+from toysae.generators.laws import magnitudes, profiles
 from toysae.generators.union import Union
 from toysae.hidden.cache import cache_directory, load_or_make, recipe
 from toysae.hidden.toy_model import ToyModel

@@ -9,7 +9,7 @@ import torch
 from toysae.draws import CPU, Draws
 from toysae.errors import ConfigError
 from toysae.generators.composed_sets import ComposedSets
-from toysae.generators.profiles import Array, Constant, Geometric
+from toysae.generators.laws.profiles import Array, Constant, Geometric
 from toysae.hidden import cache, toy_model
 from toysae.hidden.stream import BLOCK
 from toysae.hidden.toy_model import ToyModel

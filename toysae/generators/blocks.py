@@ -14,7 +14,7 @@ from torch import Tensor
 
 from toysae.draws import Draws
 from toysae.generators.coefficients import SparseCoefficients, offsets_of
-from toysae.generators.magnitudes import Magnitudes
+from toysae.generators.laws.magnitudes import Magnitudes
 from toysae.generators.truth import PairMoments, Truth
 
 #: Probabilities that exclude each other may sum to this much more than 1, by rounding.

@@ -21,14 +21,14 @@ from toysae.checks import check_at_least, check_interval
 from toysae.draws import Draws
 from toysae.errors import ConfigError
 from toysae.generators.base import Generator
-from toysae.generators.boosted_tables import Pair
 from toysae.generators.coefficients import (
     Coefficients,
     DenseCoefficients,
     SparseCoefficients,
 )
-from toysae.generators.composed_outcomes import Outcomes
-from toysae.generators.set_blocks import Block, blocks_of, frozen_table, frozen_weights
+from toysae.generators.sets.boosted_tables import Pair
+from toysae.generators.sets.composed_outcomes import Outcomes
+from toysae.generators.sets.set_blocks import Block, blocks_of, frozen_table, frozen_weights
 from toysae.generators.truth import PairMoments, Truth
 
 #: Up to this many features, coefficients are drawn as a tensor, else as a list of firings.
@@ -162,14 +162,14 @@ class ComposedSets(Generator):
         return (self._fill if dense else self._list)(numbers, amplitudes)
 
     def _fill(self, numbers: Tensor, amplitudes: Tensor) -> DenseCoefficients:
-        from toysae.generators.composed_kernel import fill
+        from toysae.generators.sets.composed_kernel import fill
 
         values = torch.zeros(numbers.shape[1], self.n_features)
         fill(values.numpy(), *self._kernel_arguments(numbers, amplitudes))
         return DenseCoefficients(values)
 
     def _list(self, numbers: Tensor, amplitudes: Tensor) -> SparseCoefficients:
-        from toysae.generators.composed_kernel import list_firings
+        from toysae.generators.sets.composed_kernel import list_firings
 
         n_sets, n = amplitudes.shape
         offsets = torch.empty(n + 1, dtype=torch.int64)

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from toysae.checks import check_at_least, check_choice
 from toysae.draws import Draws
-from toysae.generators import magnitudes, profiles
 from toysae.generators.base import Generator
 from toysae.generators.coefficients import SparseCoefficients
-from toysae.generators.correlation import Blocks, Correlation
-from toysae.generators.gaussian import both_exceed, thresholds_of
-from toysae.generators.latents import Latents
-from toysae.generators.magnitudes import Magnitude, Magnitudes
-from toysae.generators.profiles import Profile
+from toysae.generators.copula.correlation import Blocks, Correlation
+from toysae.generators.copula.gaussian import both_exceed, thresholds_of
+from toysae.generators.copula.latents import Latents
+from toysae.generators.laws import magnitudes, profiles
+from toysae.generators.laws.magnitudes import Magnitude, Magnitudes
+from toysae.generators.laws.profiles import Profile
 from toysae.generators.truth import PairMoments, Truth
 
 

@@ -19,12 +19,12 @@ from torch import Tensor
 from toysae.checks import check_at_least, check_interval
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
 from toysae.generators.base import Generator
 from toysae.generators.blocks import TOLERANCE, Blocks
 from toysae.generators.coefficients import SparseCoefficients
-from toysae.generators.magnitudes import Magnitude, Magnitudes
-from toysae.generators.profiles import Profile
+from toysae.generators.laws import magnitudes, profiles
+from toysae.generators.laws.magnitudes import Magnitude, Magnitudes
+from toysae.generators.laws.profiles import Profile
 from toysae.generators.truth import Truth
 
 

@@ -13,11 +13,11 @@ from torch import Tensor
 from toysae.checks import check_at_least
 from toysae.draws import CPU, Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
 from toysae.generators.base import Generator
 from toysae.generators.coefficients import SparseCoefficients
-from toysae.generators.magnitudes import Magnitude, Magnitudes
-from toysae.generators.profiles import Profile
+from toysae.generators.laws import magnitudes, profiles
+from toysae.generators.laws.magnitudes import Magnitude, Magnitudes
+from toysae.generators.laws.profiles import Profile
 from toysae.generators.truth import PairMoments, Truth
 
 

@@ -18,12 +18,12 @@ from torch import Tensor
 from toysae.checks import check_at_least, check_choice, check_interval, check_positive
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes
 from toysae.generators.base import Generator
-from toysae.generators.cells import firings, true_cells
 from toysae.generators.coefficients import SparseCoefficients, offsets_of
-from toysae.generators.latents import times_triangular, triangular_root
-from toysae.generators.magnitudes import Magnitude, Magnitudes
+from toysae.generators.copula.cells import firings, true_cells
+from toysae.generators.copula.latents import times_triangular, triangular_root
+from toysae.generators.laws import magnitudes
+from toysae.generators.laws.magnitudes import Magnitude, Magnitudes
 from toysae.generators.truth import PairMoments, Truth
 
 #: Samples come in blocks of so many.

@@ -19,16 +19,16 @@ from torch import Tensor
 from toysae.checks import check_at_least, check_choice
 from toysae.draws import CPU, Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes, profiles
 from toysae.generators.base import Generator
 from toysae.generators.coefficients import SparseCoefficients
-from toysae.generators.compensation import COMPENSATIONS
-from toysae.generators.forest import Forest, forest_size
-from toysae.generators.growth import Growth, IndependentGrowth, LatentGrowth, Level
-from toysae.generators.low_rank import LowRank, by_sample
-from toysae.generators.magnitudes import Magnitude, Magnitudes
+from toysae.generators.copula.low_rank import LowRank, by_sample
+from toysae.generators.laws import magnitudes, profiles
+from toysae.generators.laws.magnitudes import Magnitude, Magnitudes
+from toysae.generators.laws.profiles import Profile
 from toysae.generators.monte_carlo import estimate_truth
-from toysae.generators.profiles import Profile
+from toysae.generators.trees.compensation import COMPENSATIONS
+from toysae.generators.trees.forest import Forest, forest_size
+from toysae.generators.trees.growth import Growth, IndependentGrowth, LatentGrowth, Level
 from toysae.generators.truth import PairMoments, Truth
 
 _DEFAULT_PROBABILITY = profiles.Zipf(0.3)

@@ -22,7 +22,7 @@ from toysae.checks import check_at_least, check_positive
 from toysae.draws import Draws
 from toysae.errors import ConfigError
 from toysae.generators.base import Generator
-from toysae.generators.profiles import Constant, Profile, numbers
+from toysae.generators.laws.profiles import Constant, Profile, numbers
 from toysae.hidden.base import HiddenConfig, HiddenSpace
 from toysae.hidden.cache import load_or_make, recipe
 from toysae.hidden.readout import RectifiedReadout

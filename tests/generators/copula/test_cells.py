@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toysae.generators.cells import firings, true_cells
+from toysae.generators.copula.cells import firings, true_cells
 
 
 @given(st.integers(0, 5), st.integers(1, 9), st.floats(0, 1), st.integers(0, 2**32))

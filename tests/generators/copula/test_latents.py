@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.generators.statistics import SIGMAS
 from toysae.draws import Draws
 from toysae.generators.coefficients import SparseCoefficients
-from toysae.generators.gaussian import both_exceed, thresholds_of
-from toysae.generators.latents import (
+from toysae.generators.copula.gaussian import both_exceed, thresholds_of
+from toysae.generators.copula.latents import (
     BlockLatents,
     FactorLatents,
     times_triangular,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toysae.errors import ConfigError
-from toysae.generators.compensation import exact, none, published
-from toysae.generators.forest import Forest, forest_size
+from toysae.generators.trees.compensation import exact, none, published
+from toysae.generators.trees.forest import Forest, forest_size
 
 #: Two trees and a flat feature: 0 -> (1, 3 -> 4), 2 -> (5,), 6.
 PARENTS = (-1, 0, -1, 0, 3, 2, -1)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from toysae.errors import ConfigError
-from toysae.generators.boosted_tables import Pair, Table, boost_pairs, product_table
+from toysae.generators.sets.boosted_tables import Pair, Table, boost_pairs, product_table
 
 #: Up to this many independent sets, with up to this many outcomes, are one block: one number
 #: draws them all.

@@ -10,9 +10,9 @@ from scipy import integrate, stats
 
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators import magnitudes
-from toysae.generators.magnitudes import Magnitudes
-from toysae.generators.profiles import Array, Constant
+from toysae.generators.laws import magnitudes
+from toysae.generators.laws.magnitudes import Magnitudes
+from toysae.generators.laws.profiles import Array, Constant
 
 NUMBERS = st.floats(0.1, 3)
 

@@ -18,8 +18,8 @@ from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from toysae.errors import ConfigError
-from toysae.generators.profiles import Constant as ConstantProfile
-from toysae.generators.profiles import Profile, numbers
+from toysae.generators.laws.profiles import Constant as ConstantProfile
+from toysae.generators.laws.profiles import Profile, numbers
 
 #: Firings that are worked on at once, so that the float64 in between stay in the cache.
 _CACHED_FIRINGS = 2**15

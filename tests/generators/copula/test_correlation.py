@@ -6,8 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toysae.errors import ConfigError
-from toysae.generators.attainable import smallest_eigenvalue
-from toysae.generators.correlation import Blocks, CommonFactors, Full, Hub, Pairs, Random, Table
+from toysae.generators.copula.attainable import smallest_eigenvalue
+from toysae.generators.copula.correlation import (
+    Blocks,
+    CommonFactors,
+    Full,
+    Hub,
+    Pairs,
+    Random,
+    Table,
+)
 
 PUBLISHED = {"low": 0.3, "high": 0.9, "seed": 42}
 

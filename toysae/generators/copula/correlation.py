@@ -14,15 +14,15 @@ from torch import Tensor
 
 from toysae.checks import check_at_least, check_choice, check_interval
 from toysae.errors import ConfigError
-from toysae.generators.attainable import (
+from toysae.generators.copula.attainable import (
     check_semidefinite,
     latents_of_firings,
     scaled,
     semidefinite_share,
 )
-from toysae.generators.gaussian import thresholds_of
-from toysae.generators.latents import BlockLatents, FactorLatents, Latents
-from toysae.generators.low_rank import LowRank
+from toysae.generators.copula.gaussian import thresholds_of
+from toysae.generators.copula.latents import BlockLatents, FactorLatents, Latents
+from toysae.generators.copula.low_rank import LowRank
 
 _SYMMETRY = 1e-12
 #: Published code raises smaller eigenvalues to this.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from toysae.errors import ConfigError
-from toysae.generators.gaussian import latent_of_phi, phi_bounds
+from toysae.generators.copula.gaussian import latent_of_phi, phi_bounds
 
 #: An eigenvalue may be this much below 0, and phi outside its bounds: rounding of what was typed.
 _ROUNDING = 1e-9

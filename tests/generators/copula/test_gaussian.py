@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 from scipy.stats import multivariate_normal, norm
 
-from toysae.generators.gaussian import (
+from toysae.generators.copula.gaussian import (
     both_exceed,
     latent_of_phi,
     phi_bounds,

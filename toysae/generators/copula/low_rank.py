@@ -124,7 +124,7 @@ class LowRankLatents:
 
     def _tiles(self, state: np.ndarray, factors: Tensor) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Sample and feature of every firing, some features of some samples at a time."""
-        from toysae.generators.low_rank_kernel import thin
+        from toysae.generators.copula.low_rank_kernel import thin
 
         loadings = self.loadings.float()
         samples, features = np.empty((2, _TILE[0] * _TILE[1]), np.int64)
@@ -149,7 +149,7 @@ def by_sample(samples: Tensor, n: int) -> tuple[Tensor, Tensor]:
         Offsets `[n + 1]` of the samples in the list, as `SparseCoefficients` holds them, and the
         order that makes it, `[firings]`.
     """
-    from toysae.generators.low_rank_kernel import sort_by_sample
+    from toysae.generators.copula.low_rank_kernel import sort_by_sample
 
     offsets, order = sort_by_sample(samples.numpy(), n)
     return torch.from_numpy(offsets), torch.from_numpy(order)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toysae.errors import ConfigError
-from toysae.generators import profiles
+from toysae.generators.laws import profiles
 
 
 def close(found, expected):

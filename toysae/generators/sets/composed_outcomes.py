@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from toysae.generators.coefficients import SparseCoefficients, offsets_of
-from toysae.generators.set_blocks import Block
+from toysae.generators.sets.set_blocks import Block
 
 
 @dataclass(frozen=True, eq=False)

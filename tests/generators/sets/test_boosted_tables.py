@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toysae.errors import ConfigError
-from toysae.generators.boosted_tables import Pair, boost_pairs, product_table
+from toysae.generators.sets.boosted_tables import Pair, boost_pairs, product_table
 
 
 def uniform(*sizes):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from toysae.errors import ConfigError
-from toysae.generators.forest import Forest
+from toysae.generators.trees.forest import Forest
 
 # Probabilities are typed by hand or computed in float64.
 _TOLERANCE = 1e-9

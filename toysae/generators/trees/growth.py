@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from toysae.draws import Draws
-from toysae.generators import magnitudes, profiles
 from toysae.generators.coefficients import offsets_of
-from toysae.generators.forest import Forest
-from toysae.generators.gaussian import thresholds_of
+from toysae.generators.copula.gaussian import thresholds_of
+from toysae.generators.copula.low_rank import LowRankLatents
 from toysae.generators.independent import Independent
-from toysae.generators.low_rank import LowRankLatents
+from toysae.generators.laws import magnitudes, profiles
+from toysae.generators.trees.forest import Forest
 
 #: Loadings of children are padded to a multiple of this, which the kernel takes at a time.
 _RANK_STEP = 4
@@ -87,7 +87,7 @@ class IndependentGrowth(Growth):
     given_parent: Tensor
 
     def fire(self, draws: Draws, n: int) -> Sequence[Level]:
-        from toysae.generators.tree_kernel import decide_each, pick_one
+        from toysae.generators.trees.tree_kernel import decide_each, pick_one
 
         kernel, chances = (
             (pick_one, self._cumulative) if self.exclusive else (decide_each, self._chances)
@@ -130,7 +130,7 @@ class LatentGrowth(Growth):
     loadings: Tensor
 
     def fire(self, draws: Draws, n: int) -> Sequence[Level]:
-        from toysae.generators.tree_kernel import decide_by_latent
+        from toysae.generators.trees.tree_kernel import decide_by_latent
 
         state = draws.kernel_state("children")
         factors = self._roots.factors(draws, n)

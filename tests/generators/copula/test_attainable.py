@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toysae.errors import ConfigError
-from toysae.generators.attainable import (
+from toysae.generators.copula.attainable import (
     check_attainable,
     check_semidefinite,
     is_semidefinite,
@@ -15,7 +15,7 @@ from toysae.generators.attainable import (
     semidefinite_share,
     smallest_eigenvalue,
 )
-from toysae.generators.gaussian import phi_of_latent
+from toysae.generators.copula.gaussian import phi_of_latent
 
 
 def equal(size, r, blocks=1):

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from toysae.draws_kernel import next_uniform
-from toysae.generators.low_rank_kernel import is_below_phi
+from toysae.generators.copula.low_rank_kernel import is_below_phi
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -12,8 +12,8 @@ from scipy.special import ndtr, ndtri
 
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators.low_rank import LowRank, LowRankLatents, by_sample
-from toysae.generators.low_rank_kernel import is_below_phi
+from toysae.generators.copula.low_rank import LowRank, LowRankLatents, by_sample
+from toysae.generators.copula.low_rank_kernel import is_below_phi
 
 #: Binomial tails: 4e-8 a comparison.
 TAIL = 2e-8

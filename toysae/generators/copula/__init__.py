@@ -1,0 +1,1 @@
+"""Features that fire where correlated Gaussian latents exceed thresholds."""

@@ -1,0 +1,1 @@
+"""Numbers a feature has: firing probabilities, and the laws of magnitudes."""

@@ -1,0 +1,1 @@
+"""Tables over one-hot sets, their boosts, and how they are drawn."""
