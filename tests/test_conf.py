@@ -6,12 +6,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.composed_features.config import parse as parse_study
+from experiments.describe.config import parse as parse_describe
 from experiments.validate.config import parse as parse_validate
 from toysae.cli import CONF
 from toysae.runs.config import parse, parse_threads
 
 PRIMARY = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "base")
-GROUPS = ("generator", "hidden", "sae", "trainer", "measure", "logger")
+GROUPS = ("generator", "hidden", "sae", "trainer", "measure", "logger", "world")
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 
 
@@ -37,6 +38,14 @@ def test_option_builds(group, option, composed, monkeypatch):
     run = parse(config)
     assert run.seed_list == [0, 1, 2, 3, 4, 5]
     assert parse_threads(config) is None
+
+
+@pytest.mark.parametrize(
+    ("group", "option"), [(g, o) for g, o in OPTIONS if g in ("generator", "hidden", "world")]
+)
+def test_option_can_be_described(group, option, composed):
+    described = parse_describe(composed("describe", f"{group}={option}"))
+    assert (described.hidden is None) == (group == "generator")
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -74,5 +83,6 @@ def test_no_file_is_left_out():
 
 
 def test_no_group_of_train_is_left_out(composed):
+    """A world leaves no node of its own: it sets the generator and the hidden space."""
     groups = {key for key, node in composed("train").items() if hasattr(node, "keys")}
-    assert groups == set(GROUPS)
+    assert groups | {"world"} == set(GROUPS)

@@ -140,7 +140,7 @@ def _cosine_figure(
     if len(widths) > 1:
         raise ShapeError(f"panels of {sorted(widths)} latents: expected the same number in each")
     latents = _checked(order, "order", widths.pop())
-    rows, starts = _group_rows(len(names), groups)
+    rows, starts = group_rows(len(names), groups)
     width, height = matrix_size(len(rows), len(latents))
     figure = style.canvas(len(panels) * (width + 0.3) + 1.5, height + 1.0)
     axes = style.panel_axes(figure, len(panels))
@@ -155,7 +155,7 @@ def _cosine_figure(
         for start in [*starts.values()][1:]:
             one.axhline(start - 0.5, color=style.INK, lw=1.0)
     axes[0].set_ylabel(_axis_label("feature", len(rows)))
-    _name_groups(axes[-1], starts, len(rows))
+    name_groups(axes[-1], starts, len(rows))
     add_colour_bar(figure, image, axes, "cosine")
     return figure
 
@@ -196,7 +196,7 @@ def _checked(indices: Sequence[int] | None, name: str, size: int) -> list[int]:
     return chosen
 
 
-def _group_rows(
+def group_rows(
     count: int, groups: Mapping[str, Sequence[int]] | None
 ) -> tuple[list[int], dict[str, int]]:
     """Rows in the order of their groups, and the first row of each group that has any."""
@@ -213,7 +213,8 @@ def _group_rows(
     return rows + rest, starts
 
 
-def _name_groups(axes: Axes, starts: Mapping[str, int], count: int) -> None:
+def name_groups(axes: Axes, starts: Mapping[str, int], count: int) -> None:
+    """Write the names of groups of rows to the right of `axes`, in the middle of each group."""
     ends = [*starts.values(), count][1:]
     for (name, start), end in zip(starts.items(), ends):
         axes.annotate(
