@@ -35,6 +35,16 @@ MISTAKES = {
         "",
     ),
     "too few dimensions": (["hidden.d_hidden=2"], "hidden.d_hidden = 2:", "at least 4 dimensions"),
+    "list for a mapping": (
+        ["generator=dense", "generator.parts.dense=[1]"],
+        "generator.parts.dense: a mapping and a list cannot be merged",
+        "'~generator.parts.dense'",
+    ),
+    "mapping that keeps a key of the last": (
+        ["generator=correlated", "generator.correlation={name: hub, correlation: 0.3}"],
+        "generator.correlation.size: unknown key; known: correlation",
+        "'~generator.correlation' '+generator.correlation={name: ...}'",
+    ),
     "no seed": (["seeds=0"], "seeds = 0: must be at least 1", ""),
     "wrong type": (["seeds=two"], "seeds = 'two': must be of type int", ""),
     "threads": (["threads=0"], "threads = 0: must be a whole number of at least 1, or null", ""),

@@ -27,7 +27,12 @@ from hydra.errors import CompactHydraException, MissingConfigException, Override
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    ConfigTypeError,
+    OmegaConfBaseException,
+)
 
 from toysae.errors import ResultsError, ToysaeError
 
@@ -126,6 +131,9 @@ def describe(error: Exception) -> str:
         return f"{cause.full_key}: unknown key; known: {', '.join(known)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {error.message.splitlines()[0]}"
+    if isinstance(cause, ConfigTypeError) and "Cannot merge" in str(cause):
+        key = cause.full_key or "a key"
+        return f"{key}: a mapping and a list cannot be merged; replace it by '~{key}' '+{key}=...'"
     lines = [str(error), str(cause) if isinstance(cause, OmegaConfBaseException) else ""]
     return "\n".join(line for line in lines if line).strip()
 

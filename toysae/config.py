@@ -225,4 +225,12 @@ def _nested(key: str, value: Any, expected: type) -> Any:
     kind = "generator"
     if expected is not Generator and isinstance(value, Mapping):
         kind = str(value.get("name"))
-    return _by_name(kind, key, value, NESTED[expected])
+    try:
+        return _by_name(kind, key, value, NESTED[expected])
+    except ConfigError as error:
+        if f"{key}." in str(error) and "unknown key" in str(error):
+            raise ConfigError(
+                f"{error} (a mapping is merged into the one that stood here; to replace it: "
+                f"'~{key}' '+{key}={{name: ...}}')"
+            ) from None
+        raise

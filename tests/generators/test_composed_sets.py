@@ -433,6 +433,50 @@ class TestMomentsOfTheHiddenSpace:
         assert abs(float(first @ composed)) == pytest.approx(0.5**0.5)
 
 
+class TestKurtosis:
+    """Of projections in the antipodal plane, about the origin."""
+
+    AXES_AND_DIAGONALS = torch.tensor([[1.0, 0], [0, 1], [1, 1], [1, -1]]) @ PLANE.T.float()
+
+    @pytest.mark.parametrize(("f", "diagonal"), [(0.0, 2.4), (1.0, 3.6)])
+    def test_singles_out_the_diagonals(self, f, diagonal):
+        """E[a^4] / E[a^2]^2 = (1/5) / (1/9) = 1.8; the covariance is that of a circle."""
+        found = ComposedSets(amplitude_correlation=f).projection_kurtosis(self.AXES_AND_DIAGONALS)
+        close(found, tensor([1.8, 1.8, diagonal, diagonal]))
+
+    def test_of_single_features(self):
+        """Half of all samples lie on each axis: twice the kurtosis of an axis."""
+        found = ComposedSets(one_hot_fraction=1.0).projection_kurtosis(self.AXES_AND_DIAGONALS)
+        close(found, tensor([3.6, 3.6, 1.8, 1.8]))
+
+    @given(generators(), st.integers(0, 2**32))
+    def test_is_that_of_samples(self, generator, seed):
+        if len(generator.sizes) != 2:
+            return
+        n = 8192
+        weights = torch.randn(3, generator.n_features, generator=torch.Generator().manual_seed(1))
+        squares = (sample(generator, n, seed).double() @ weights.double().T).square()
+        squares = squares / squares.mean(0)
+        fourths = squares.square()
+        influence = fourths - fourths.mean(0) - 2 * fourths.mean(0) * (squares - 1)
+        error = influence.square().mean(0).sqrt() / n**0.5
+        found = generator.projection_kurtosis(weights)
+        assert bool(((fourths.mean(0) - found).abs() < SIGMAS * error + 0.02 * found).all())
+
+    def test_of_sets_that_are_drawn_one_by_one(self):
+        """Uniform tables of any size give each projection the law of the sum of its parts."""
+        joint = ComposedSets(sizes=(2, 2), one_hot_fraction=0.25)
+        weights = torch.tensor([[1.0, -1, 1, -1]])
+        large = ComposedSets(sizes=(100, 100), one_hot_fraction=0.25)
+        assert len(large.blocks) == 2
+        repeated = torch.tensor([[1.0, -1]]).repeat(1, 100)
+        close(large.projection_kurtosis(repeated), joint.projection_kurtosis(weights))
+
+    def test_is_known_for_two_sets(self):
+        with pytest.raises(ConfigError, match=r"generator\.sizes = \[2, 2, 2\]: .* two sets"):
+            ComposedSets(sizes=(2, 2, 2)).projection_kurtosis(torch.ones(1, 6))
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("fields", "message"),

@@ -15,6 +15,8 @@ from toysae.draws import Draws
 from toysae.generators.base import Generator
 from toysae.generators.truth import Truth
 from toysae.generators.union import Union
+from toysae.hidden.base import HiddenSpace
+from toysae.hidden.stream import Stream
 
 PRESETS = sorted(path.stem for path in (CONF / "generator").glob("*.yaml"))
 
@@ -86,6 +88,16 @@ class TestPreset:
         here = union.features >= company.n_features
         assert torch.equal(union.features[here] - company.n_features, alone.features)
         assert torch.equal(union.values[here], alone.values)
+
+    def test_chunks_of_a_stream_have_the_bits_of_the_whole(self, name):
+        generator = preset(name)
+        stream = Stream(generator, HiddenSpace(torch.empty(generator.n_features, 1)), seed=3)
+        whole = stream.coefficients(0, 8192 + 300).sparse()
+        for start, stop in ((0, 50), (8100, 8300), (8192, 8492)):
+            part, expected = stream.coefficients(start, stop - start), whole.rows(start, stop)
+            assert torch.equal(part.sparse().offsets, expected.offsets)
+            assert torch.equal(part.sparse().features, expected.features)
+            assert torch.equal(part.sparse().values, expected.values)
 
     def test_truth_names_every_feature_and_only_those(self, name):
         truth, n = truth_of(name), preset(name).n_features

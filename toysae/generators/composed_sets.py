@@ -28,6 +28,7 @@ from toysae.generators.coefficients import (
 )
 from toysae.generators.sets.boosted_tables import Pair
 from toysae.generators.sets.composed_outcomes import Outcomes
+from toysae.generators.sets.projections import projection_kurtosis
 from toysae.generators.sets.set_blocks import Block, blocks_of, frozen_table, frozen_weights
 from toysae.generators.truth import PairMoments, Truth
 
@@ -220,6 +221,35 @@ class ComposedSets(Generator):
             )
 
         return Truth(self.names, self._groups(), marginals, marginals / 2, square, pair_moments)
+
+    def projection_kurtosis(self, weights: Tensor) -> Tensor:
+        """Exact kurtosis `E[p^4] / E[p^2]^2` of `p = coefficients . weights`, for two sets.
+
+        About the origin, as `toysae.diagnostics.moments.projection_kurtosis` estimates it.
+
+        Args:
+            weights: `[k, n_features]`, such as lines in the hidden space times the directions of
+                the features, transposed.
+
+        Returns:
+            `[k]` float64; NaN where a projection is always 0.
+
+        Raises:
+            ConfigError: not two sets.
+        """
+        if len(self.sizes) != 2:
+            raise ConfigError(
+                f"generator.sizes = {list(self.sizes)}: the kurtosis is known for two sets; "
+                "estimate it from samples"
+            )
+        if len(self.blocks) == 1:
+            table = torch.from_numpy(self.blocks[0].margin(0, 1))
+        else:
+            table = self._member_weights(0).outer(self._member_weights(1))
+        first, second = weights.double().split(list(self.sizes), dim=1)
+        return projection_kurtosis(
+            table, first, second, self.one_hot_fraction, self.amplitude_correlation
+        )
 
     def _member_weights(self, k: int) -> Tensor:
         """Probabilities of the members of a set, where all sets fire."""

@@ -31,6 +31,7 @@ from toysae.generators.trees.forest import Forest, forest_size
 from toysae.generators.trees.growth import Growth, IndependentGrowth, LatentGrowth, Level
 from toysae.generators.truth import PairMoments, Truth
 
+#: Rare enough at depth 1 for exclusive siblings to have their marginals, at the default size.
 _DEFAULT_PROBABILITY = profiles.Zipf(0.3)
 
 
@@ -59,7 +60,8 @@ class Tree(Generator):
         parents: instead of the three above, the parent of each feature, -1 for none; parents come
             before their children.
         exclusive: whether siblings exclude each other.
-        probability: of each feature, in [0, 1]; see above.
+        probability: of each feature, in [0, 1]; see above. Null is a power law of its place,
+            `0.3 / (i + 1)`.
         compensation: `exact`, `published` or `none`.
         magnitude: law of how strongly a feature fires.
         scale_by_parent: whether a child's magnitude is multiplied by its parent's value over the
@@ -74,7 +76,7 @@ class Tree(Generator):
     depth: int = 1
     parents: tuple[int, ...] | None = None
     exclusive: bool = True
-    probability: Profile = _DEFAULT_PROBABILITY
+    probability: Profile | None = None
     compensation: str = "exact"
     magnitude: Magnitude = magnitudes.Uniform()
     scale_by_parent: bool = False
@@ -129,7 +131,8 @@ class Tree(Generator):
     @cached_property
     def _own(self) -> Tensor:
         """Probability of each feature's own draw; for `exact`, to fire given its parent fires."""
-        p = profiles.probabilities("generator.probability", self.probability, self.n_features)
+        profile = self.probability or _DEFAULT_PROBABILITY
+        p = profiles.probabilities("generator.probability", profile, self.n_features)
         return COMPENSATIONS[self.compensation](self.forest, p, self.exclusive)
 
     @cached_property
