@@ -40,10 +40,10 @@ MISTAKES = {
         "generator.parts.dense: a mapping and a list cannot be merged",
         "'~generator.parts.dense'",
     ),
-    "mapping that keeps a key of the last": (
-        ["generator=correlated", "generator.correlation={name: hub, correlation: 0.3}"],
-        "generator.correlation.size: unknown key; known: correlation",
-        "'~generator.correlation' '+generator.correlation={name: ...}'",
+    "mapping of another kind": (
+        ["generator=matryoshka_tree", "generator.magnitude={name: exponential, mean: 0.3}"],
+        "generator.magnitude.mean: unknown key; known: name, value",
+        "'~generator.magnitude' '+generator.magnitude={name: ...}'",
     ),
     "no seed": (["seeds=0"], "seeds = 0: must be at least 1", ""),
     "wrong type": (["seeds=two"], "seeds = 'two': must be of type int", ""),

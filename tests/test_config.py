@@ -216,6 +216,8 @@ def test_nested_nodes_are_built():
         ({"rate": {"name": "zip"}}, r"node\.rate\.name = 'zip': known names are array, .*, zipf"),
         ({"rate": True}, r"node\.rate = True: must be a mapping"),
         ({"rate": ["a"]}, r"node\.rate\[0\] = 'a': must be of type float"),
+        ({"rate": 0.1, "magnitude": "uni"}, r"node\.magnitude\.name = 'uni': known names are"),
+        ({"rate": "zipf"}, r"node\.rate\.first: missing; it has no default"),
         ({"rate": 0.1, "magnitude": 2.0}, r"node\.magnitude = 2\.0: must be a mapping"),
         ({"rate": 0.1, "magnitude": {"name": "uniform", "to": 1}}, r"node\.magnitude\.to: unknown"),
     ],
@@ -223,6 +225,11 @@ def test_nested_nodes_are_built():
 def test_wrong_nested_nodes_name_their_key(values, message):
     with pytest.raises(ConfigError, match=f"^{message}"):
         build("node", values, Nested)
+
+
+def test_bare_name_stands_for_its_defaults():
+    built = build("node", {"rate": 0.1, "magnitude": "exponential"}, Nested)
+    assert built.magnitude == magnitudes.Exponential()
 
 
 def test_generators_nest():

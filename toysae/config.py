@@ -214,7 +214,10 @@ def _coerce(key: str, value: Any, expected: Any) -> Any:
 
 
 def _nested(key: str, value: Any, expected: type) -> Any:
-    """The object that a nested node describes; a bare number or list is a profile too."""
+    """The object that a nested node describes.
+
+    A bare name stands for the defaults of what it names, a bare number or list for a profile.
+    """
     if isinstance(value, expected):
         return value
     if expected is profiles.Profile:
@@ -222,15 +225,9 @@ def _nested(key: str, value: Any, expected: type) -> Any:
             return profiles.Constant(float(value))
         if isinstance(value, (list, tuple)):
             return profiles.Array(_coerce(key, value, tuple[float, ...]))
+    if isinstance(value, str):
+        value = {"name": value}
     kind = "generator"
     if expected is not Generator and isinstance(value, Mapping):
         kind = str(value.get("name"))
-    try:
-        return _by_name(kind, key, value, NESTED[expected])
-    except ConfigError as error:
-        if f"{key}." in str(error) and "unknown key" in str(error):
-            raise ConfigError(
-                f"{error} (a mapping is merged into the one that stood here; to replace it: "
-                f"'~{key}' '+{key}={{name: ...}}')"
-            ) from None
-        raise
+    return _by_name(kind, key, value, NESTED[expected])
