@@ -128,10 +128,11 @@ def describe(error: Exception) -> str:
     cause = error.__cause__
     if isinstance(cause, (ConfigKeyError, ConfigAttributeError)) and cause.parent_node is not None:
         known = sorted(str(key) for key in cause.parent_node if key != "hydra")
-        mapping = cause.full_key.rpartition(".")[0]
-        replace = f"; to replace all of it: '~{mapping}' '+{mapping}={{name: ...}}'"
-        nested = "name" in known and "." in mapping
-        return f"{cause.full_key}: unknown key; known: {', '.join(known)}{replace if nested else ''}"
+        said = f"{cause.full_key}: unknown key; known: {', '.join(known)}"
+        mapping = str(cause.full_key).rpartition(".")[0]
+        if "name" in known and "." in mapping:
+            said += f"; to replace all of it: '~{mapping}' '+{mapping}={{name: ...}}'"
+        return said
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {error.message.splitlines()[0]}"
     if isinstance(cause, ConfigTypeError) and "Cannot merge" in str(cause):

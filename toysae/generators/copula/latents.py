@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,14 +66,32 @@ class BlockLatents(Latents):
         n_features = n_blocks * size
         roots = self._roots.to(draws.device)
         thresholds = self.thresholds.float().view(n_blocks, 1, size).to(draws.device)
-        rows = n if draws.device.type != "cpu" else max(1, _CELLS // n_features)
         cells = [torch.empty(0, dtype=torch.int64, device=draws.device)]
-        for start in range(0, n, rows):
-            shape = (n_blocks, min(rows, n - start), size)
-            latents = times_triangular(draws.normal(f"latents {start}", shape), roots)
+        for start, normal in self._normal(draws, n):
+            latents = times_triangular(normal, roots)
             fires = (latents > thresholds).transpose(0, 1)
             cells.append(true_cells(fires) + start * n_features)
         return firings(torch.cat(cells), n, n_features)
+
+    def _normal(self, draws: Draws, n: int) -> Iterator[tuple[int, Tensor]]:
+        """First sample, and independent normal numbers `[n_blocks, samples, size]`, part by part.
+
+        On the CPU each part is overwritten by the next.
+        """
+        n_blocks, size, _ = self.blocks.shape
+        if draws.device.type != "cpu":
+            yield 0, draws.normal("latents", (n_blocks, n, size))
+            return
+        from toysae.generators.copula.normal_kernel import fill_normal
+
+        state = draws.kernel_state("latents")
+        rows = max(1, _CELLS // (n_blocks * size))
+        memory = torch.empty(min(rows, n) * n_blocks * size)
+        for start in range(0, n, rows):
+            stop = min(start + rows, n)
+            part = memory[: (stop - start) * n_blocks * size]
+            fill_normal(state, part.numpy())
+            yield start, part.view(n_blocks, stop - start, size)
 
 
 @dataclass(frozen=True, eq=False)
