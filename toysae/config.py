@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 
@@ -42,63 +42,64 @@ from toysae.saes.relu import ReLU
 from toysae.saes.trainable import TrainableFamily
 from toysae.training.trainer import Trainer
 
-GENERATORS: dict[str, type[Generator]] = {
-    c.name: c
-    for c in (
-        Board,
-        ComposedSets,
-        Correlated,
-        GroupsAtMostOne,
-        GroupsExactlyOne,
-        GroupsTogether,
-        Independent,
-        Islands,
-        JointTable,
-        Positional,
-        SharkeyHuben,
-        Tree,
-        UnionOfGenerators,
-    )
-}
+Named = TypeVar("Named", bound="type[HasName]")
+
+
+class HasName(Protocol):
+    """What a registry holds: classes with the name that a configuration calls them by."""
+
+    name: ClassVar[str]
+
+
+def _by_own_name(*classes: Named) -> dict[str, Named]:
+    return {c.name: c for c in classes}
+
+
+GENERATORS: dict[str, type[Generator]] = _by_own_name(
+    Board,
+    ComposedSets,
+    Correlated,
+    GroupsAtMostOne,
+    GroupsExactlyOne,
+    GroupsTogether,
+    Independent,
+    Islands,
+    JointTable,
+    Positional,
+    SharkeyHuben,
+    Tree,
+    UnionOfGenerators,
+)
 HIDDEN_SPACES: dict[str, type[HiddenConfig]] = {
     c.name: c for c in (Antipodal, Gram, Orthogonalised, Orthonormal, RandomUnit, ToyModel)
 }
-SAES: dict[str, type[TrainableFamily]] = {c.name: c for c in (ReLU,)}
-PROFILES: dict[str, type[profiles.Profile]] = {
-    c.name: c
-    for c in (
-        profiles.Array,
-        profiles.Constant,
-        profiles.FoldedNormal,
-        profiles.Geometric,
-        profiles.Linear,
-        profiles.RescaledZipf,
-        profiles.UniformRandom,
-        profiles.Zipf,
-    )
-}
-MAGNITUDES: dict[str, type[magnitudes.Magnitude]] = {
-    c.name: c
-    for c in (
-        magnitudes.Constant,
-        magnitudes.Exponential,
-        magnitudes.HalfNormal,
-        magnitudes.LogNormal,
-        magnitudes.TruncatedNormal,
-        magnitudes.Uniform,
-    )
-}
-CORRELATIONS: dict[str, type[correlation.Correlation]] = {
-    c.name: c
-    for c in (
-        correlation.Blocks,
-        correlation.CommonFactors,
-        correlation.Full,
-        correlation.Hub,
-        correlation.Pairs,
-        correlation.Random,
-    )
-}
+SAES: dict[str, type[TrainableFamily]] = _by_own_name(ReLU)
+PROFILES: dict[str, type[profiles.Profile]] = _by_own_name(
+    profiles.Array,
+    profiles.Constant,
+    profiles.FoldedNormal,
+    profiles.Geometric,
+    profiles.Linear,
+    profiles.RescaledZipf,
+    profiles.UniformRandom,
+    profiles.Zipf,
+)
+MAGNITUDES: dict[str, type[magnitudes.Magnitude]] = _by_own_name(
+    magnitudes.Constant,
+    magnitudes.Exponential,
+    magnitudes.HalfNormal,
+    magnitudes.LogNormal,
+    magnitudes.TruncatedNormal,
+    magnitudes.Uniform,
+)
+CORRELATIONS: dict[str, type[correlation.Correlation]] = _by_own_name(
+    correlation.Blocks,
+    correlation.CommonFactors,
+    correlation.Full,
+    correlation.Hub,
+    correlation.Pairs,
+    correlation.Random,
+)
 
 #: Fields annotated with one of these hold a node of their own, with a `name` from the registry.
 NESTED: dict[type, Mapping[str, type[Any]]] = {

@@ -9,8 +9,8 @@ from experiments.describe.agreement import SIGMAS
 from experiments.describe.plots import Picture
 from experiments.describe.study import Description
 from experiments.describe.tables import MOST_FEATURES, comparison_rows, l0_row
-from experiments.validate.columns import select
 from toysae.report.page import Report
+from toysae.report.tables import renamed
 from toysae.results.files import Row
 
 _MOST_ROWS = 40
@@ -34,7 +34,7 @@ def build_page(found: Description, pictures: Mapping[str, Picture]) -> Report:
     _table(page, columns.GROUPS, found.groups, "Groups of features; they may overlap.", "groups")
     page.section("How many fire at once")
     page.table(
-        select(columns.L0, [l0_row(found.truth, found.realised)]),
+        renamed(columns.L0, [l0_row(found.truth, found.realised)]),
         "Features that fire on a sample: mean as stated and as realised, standard deviation beside "
         "that of independent features of the same densities, and quantiles.",
     )
@@ -42,14 +42,14 @@ def build_page(found: Description, pictures: Mapping[str, Picture]) -> Report:
     page.section("Which fire together")
     _figure(page, pictures, "phi")
     page.table(
-        select(columns.PAIRS, found.pair_rows[:_MOST_PAIRS]),
+        renamed(columns.PAIRS, found.pair_rows[:_MOST_PAIRS]),
         "The most correlated of the shown features. φ: correlation of firing indicators; "
         "conditional probabilities as stated. All pairs of the shown features are in pairs.csv.",
     )
     page.section("How strongly they fire")
     _figure(page, pictures, "magnitudes")
     page.table(
-        select(columns.MAGNITUDES, found.magnitudes),
+        renamed(columns.MAGNITUDES, found.magnitudes),
         "Coefficients given that a feature fires: mean over all firings of a group, and quantiles "
         "over the first of them.",
     )
@@ -59,7 +59,7 @@ def build_page(found: Description, pictures: Mapping[str, Picture]) -> Report:
         page.section("Trees")
         page.text(words.tree(found))
         _figure(page, pictures, "tree")
-        page.table(select(columns.DEPTHS, found.depths), "Features by depth.")
+        page.table(renamed(columns.DEPTHS, found.depths), "Features by depth.")
     if found.sharing is not None:
         page.section("Hidden space")
         page.text(" ".join(words.sharing(found)))
@@ -73,7 +73,7 @@ def _agreement(page: Report, found: Description, pictures: Mapping[str, Picture]
     page.section("Realised against stated")
     page.text(words.reading())
     page.table(
-        select(columns.COMPARISONS, comparison_rows(found.comparisons)),
+        renamed(columns.COMPARISONS, comparison_rows(found.comparisons)),
         f"Deviations in sigmas. Beyond {SIGMAS:g} chance is no explanation (4 in 10⁸ a "
         "comparison). Pairs are those of the shown features.",
     )
@@ -93,4 +93,6 @@ def _table(
 ) -> None:
     """A table of at most `_MOST_ROWS` rows."""
     more = f" The first {_MOST_ROWS} of {len(rows):,} rows; all are in {file}.csv."
-    page.table(select(shown, rows[:_MOST_ROWS]), caption + (more if len(rows) > _MOST_ROWS else ""))
+    page.table(
+        renamed(shown, rows[:_MOST_ROWS]), caption + (more if len(rows) > _MOST_ROWS else "")
+    )

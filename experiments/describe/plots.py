@@ -13,12 +13,12 @@ from experiments.describe.agreement import SIGMAS, chance_band, effective_sample
 from experiments.describe.sampling import RASTER
 from experiments.describe.study import Description
 from experiments.describe.tree import in_trees
-from experiments.validate.plots import scree
 from toysae.figures.agreement import similarity_histograms
 from toysae.figures.cofiring import phi_heatmaps
 from toysae.figures.firing import l0_distribution, realised_against_stated, stated_densities
 from toysae.figures.magnitudes import magnitude_histograms
 from toysae.figures.raster import sample_raster
+from toysae.figures.spectrum import scree
 from toysae.figures.tree import tree_diagram
 from toysae.generators.truth import firing_correlation
 

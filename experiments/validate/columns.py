@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from toysae.results.files import Row
 
@@ -102,9 +102,3 @@ def directed(rows: Sequence[Row], thresholds: Sequence[float]) -> list[Row]:
         for row in rows
         for of, among, way in (("a", "b", "a_to_b"), ("b", "a", "b_to_a"))
     ]
-
-
-def select(columns: Mapping[str, str], rows: Sequence[Row]) -> list[Row]:
-    """The rows under the names that readers see; columns that no row has are left out."""
-    present = {name: key for name, key in columns.items() if any(key in row for row in rows)}
-    return [{name: row.get(key) for name, key in present.items()} for row in rows]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from experiments.validate import columns, plots
 from experiments.validate.study import Measured, Results
+from toysae.figures.spectrum import scree
 from toysae.report.numbers import format_number
 from toysae.report.page import Report
+from toysae.report.tables import renamed
 from toysae.results.files import Row
 
 _MOST_ROWS = 60
@@ -37,7 +39,7 @@ def build_page(results: Results) -> Report:
             "leaving out one seed at a time. Two seeds are one pair, and have no interval."
         )
         page.table(
-            columns.select(columns.REPLICATES, results.replicate_rows), "Means over pairs of seeds."
+            renamed(columns.REPLICATES, results.replicate_rows), "Means over pairs of seeds."
         )
     for measured in results.measured:
         _group_sections(page, measured, results)
@@ -77,7 +79,7 @@ def _group_sections(page: Report, measured: Measured, results: Results) -> None:
     of = f", {measured.group.d_hidden} dimensions" if len(results.measured) > 1 else ""
     page.section(f"The SAEs{of}")
     page.table(
-        columns.select(columns.SAES, measured.sae_rows),
+        renamed(columns.SAES, measured.sae_rows),
         "What was read. Nearest own: mean over latents of the largest decoder cosine with "
         "another latent of the same SAE. Own encoder: mean cosine of its encoder and decoder.",
     )
@@ -115,7 +117,7 @@ def _agreement(page: Report, measured: Measured, results: Results) -> None:
     )
     _pair_table(
         page,
-        columns.select(columns.ONE_TO_ONE, measured.pair_rows),
+        renamed(columns.ONE_TO_ONE, measured.pair_rows),
         "Decoders one-to-one. Matched: mean cosine of the pairs of the best matching; Hungarian: "
         "the same sum over the latents of the wider SAE. Mutual: share of latents in a pair of "
         "each other's best. Coverage: share of latents that are the best partner, above "
@@ -126,7 +128,7 @@ def _agreement(page: Report, measured: Measured, results: Results) -> None:
     )
     _pair_table(
         page,
-        columns.select(columns.MATCHINGS, measured.pair_rows),
+        renamed(columns.MATCHINGS, measured.pair_rows),
         "Decoders against encoders. Same partner: share of latents of A to which the matchings by "
         "decoder and by encoder give the same latent of B; unrelated SAEs reach a good deal of "
         "it, because an encoder resembles its decoder. Shared: the same partner, and both cosines "
@@ -152,7 +154,7 @@ def _firing(page: Report, measured: Measured, results: Results) -> None:
     config = results.config
     rows = [row for row in measured.sae_rows if "l0" in row]
     page.table(
-        columns.select(columns.FIRING, rows),
+        renamed(columns.FIRING, rows),
         "The SAEs on the activations. Explained variance is pooled over samples and dimensions, "
         f"1 − Σ|x − x̂|² / Σ|x − mean|². A latent fires above {config.fire_threshold:g}; dead never "
         f"fires on these samples, dense fires on more than {100 * config.dense_above:g} % of them, "
@@ -170,7 +172,7 @@ def _firing(page: Report, measured: Measured, results: Results) -> None:
     )
     _pair_table(
         page,
-        columns.select(columns.JACCARD, pair_rows),
+        renamed(columns.JACCARD, pair_rows),
         "Overlap of firing sets, |A and B| / |A or B|, of latents that fire at least "
         f"{config.min_firings} times on both sides. A→B: best overlap of each latent of A; its "
         "chance level has the samples of B shifted by half of them. At match: overlap of latents "
@@ -195,7 +197,7 @@ def _components(page: Report, measured: Measured) -> None:
         "lower bounds of the uncertainty."
     )
     page.figure(
-        plots.scree(components),
+        scree(components),
         "Eigenvalues of the covariance of the activations, with 95 % intervals, which may be "
         "narrower than the line.",
     )
@@ -215,7 +217,7 @@ def _collinearity(page: Report, measured: Measured, results: Results) -> None:
             "Variance inflation of latents in ascending order: mean over seeds, and their range.",
         )
     page.table(
-        columns.select(columns.COLLINEARITY, rows),
+        renamed(columns.COLLINEARITY, rows),
         "Quantiles of the variance inflation factor over latents that vary; the share above 10; "
         "the share whose coefficient the samples determine; and the largest condition index of the "
         "design with an intercept (above 30 a relation is harmful).",

@@ -7,19 +7,15 @@ from collections.abc import Collection, Iterator
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.validate.agreement import level
 from experiments.validate.collinearity import Design
 from experiments.validate.study import Measured
-from toysae.diagnostics.pca import PCA
 from toysae.figures.agreement import similarity_histograms, similarity_matrix
-from toysae.figures.curves import Band, banded_curves
+from toysae.figures.curves import Band, banded_curves, with_log_axis
 from toysae.figures.densities import density_histogram
-from toysae.figures.style import compact_number
 
 _MOST_SERIES = 6
 _SHARES = np.linspace(0.01, 0.99, 99)
@@ -69,18 +65,6 @@ def density_histograms(measured: Measured) -> Iterator[Figure]:
         yield density_histogram({name: found[name] for name in names})
 
 
-def scree(components: PCA) -> Figure:
-    """Eigenvalues with their intervals."""
-    low, high = components.eigenvalue_intervals.T
-    figure = banded_curves(
-        np.arange(1, len(components.eigenvalues) + 1),
-        {"eigenvalue": (components.eigenvalues, low, high)},
-        xlabel="principal component",
-        ylabel="variance",
-    )
-    return _with_log_axis(figure)
-
-
 def inflation_quantiles(measured: Measured) -> Iterator[Figure]:
     """Quantiles of the variance inflation of latents: the mean over seeds, and their range."""
     found: dict[str, Band] = {}
@@ -94,7 +78,7 @@ def inflation_quantiles(measured: Measured) -> Iterator[Figure]:
             xlabel="share of latents",
             ylabel="variance inflation factor",
         )
-        yield _with_log_axis(figure)
+        yield with_log_axis(figure)
 
 
 def _quantiles(design: Design) -> NDArray[np.float64]:
@@ -106,21 +90,6 @@ def _quantiles(design: Design) -> NDArray[np.float64]:
         if len(defined)
         else np.full(len(_SHARES), np.nan)
     )
-
-
-def _with_log_axis(figure: Figure) -> Figure:
-    """The figure with a logarithmic vertical axis and plain numbers on it, and no markers."""
-    axes = figure.axes[0]
-    if np.isfinite(axes.dataLim.minposy):  # there is something positive to show
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(lambda value, _: compact_number(value))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    handles = [handle for legend in figure.legends for handle in legend.legend_handles]
-    for line in (*axes.lines, *handles):
-        if isinstance(line, Line2D):
-            line.set_marker("")
-    return figure
 
 
 def _by_replicates(measured: Measured, names: Collection[str]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from toysae.errors import ResultsError, ShapeError
 from toysae.figures.style import canvas, panel_axes
 from toysae.report.findings import findings_markdown, print_findings
 from toysae.report.page import Report
+from toysae.report.tables import renamed
 from toysae.results.findings import Finding, Verdict
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\""
@@ -219,3 +220,11 @@ def test_an_empty_report_is_a_page() -> None:
     assert outline.texts["h1"] == ["Only a title"]
     assert outline.open == []
     assert "nav" not in {tag for tag, _ in outline.elements}
+
+
+def test_renamed_columns_are_those_that_a_row_has():
+    rows = [{"a": 1, "b": 2}, {"a": 3}]
+    shown = renamed({"B": "b", "A": "a", "C": "c"}, rows)
+    assert shown == [{"B": 2, "A": 1}, {"B": None, "A": 3}]
+    assert list(shown[0]) == ["B", "A"]
+    assert renamed({"A": "a"}, []) == []

@@ -9,6 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from toysae.figures import style
 from toysae.figures.arrays import Values, as_array
@@ -128,3 +130,18 @@ def draw_banded_curves(
         axes.axhline(chance, color=style.CHANCE, lw=1.4, ls=":", label="chance level", zorder=1)
     if not np.isfinite(positions).any() or not series:
         style.mark_empty(axes)
+
+
+def with_log_axis(figure: Figure) -> Figure:
+    """The figure with a logarithmic vertical axis and plain numbers on it, and no markers."""
+    axes = figure.axes[0]
+    if np.isfinite(axes.dataLim.minposy):  # there is something positive to show
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(lambda value, _: style.compact_number(value))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    handles = [handle for legend in figure.legends for handle in legend.legend_handles]
+    for line in (*axes.lines, *handles):
+        if isinstance(line, Line2D):
+            line.set_marker("")
+    return figure

@@ -57,3 +57,14 @@ def _cell(value: object, numeric: bool) -> str:
 def _class(numeric: bool, muted: bool = False) -> str:
     names = ["numeric"] * numeric + ["muted"] * muted
     return f' class="{" ".join(names)}"' if names else ""
+
+
+def renamed(columns: Mapping[str, str], rows: Rows) -> list[dict[str, object]]:
+    """Rows under the names that readers see; columns that no row has are left out.
+
+    Args:
+        columns: key of a row by its heading, in the order of the table.
+        rows: rows with these keys, and others.
+    """
+    present = {name: key for name, key in columns.items() if any(key in row for row in rows)}
+    return [{name: row.get(key) for name, key in present.items()} for row in rows]
