@@ -280,6 +280,13 @@ class TestRows:
         assert summary["error"] == pytest.approx(float(squared.mean()), rel=1e-4)
         assert summary["penalty"] == pytest.approx(float(latents.sum(1).mean()), rel=1e-4)
 
+    def test_composed_scores_are_undefined_where_pairs_are_too_many(self, monkeypatch):
+        monkeypatch.setattr("toysae.results.measurements.MOST_SCORED_FEATURES", 3)
+        measured = measure_member(anything(4), world(AXES))
+        assert math.isnan(measured.summary["composed_by_score"])
+        assert measured.summary["composed_score_decided"] == 0
+        assert all(math.isnan(row["s2"]) for row in measured.latents)
+
     def test_chance_is_that_of_the_latents_that_are_alive(self):
         summary = measure_member(with_dead_latents(anything(4)), world(AXES)).summary
         assert summary["cosine_feature_to_latent_chance"] == expected_max_cosine(4, 6)

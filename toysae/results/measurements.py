@@ -38,6 +38,9 @@ DENSE = 0.1
 MOST_PAIRS = 4096
 MOST_PAIR_FEATURES = 512
 
+#: In worlds of more features composed scores, which try every pair of them, are left undefined.
+MOST_SCORED_FEATURES = 1024
+
 OUTCOMES = ("true", "composed", "other")
 
 
@@ -118,7 +121,8 @@ def measure_member(sae: SAE, world: EvaluationWorld) -> Measurement:
     alive = ~firing.dead
     cosines = max_cosine(world.features, decoder, alive_b=alive)
     matching = hungarian(world.features, decoder, alive_b=alive)
-    composition = composed_score(decoder, world.features, alive=alive)
+    scored = world.features if len(world.features) <= MOST_SCORED_FEATURES else world.features[:0]
+    composition = composed_score(decoder, scored, alive=alive)
     to_feature = angle_to_nearest(decoder, world.features, alive=alive)
     to_composed = angle_to_nearest(decoder, world.composed, alive=alive)
     outcome = classify(to_feature.degrees, to_composed.degrees)
