@@ -55,9 +55,14 @@ class TestEstimates:
         ):
             assert bool(((found - expected).abs() <= SIGMAS * error).all())
         p = exact.marginals
-        torch.testing.assert_close(
-            self.ESTIMATE.marginals_error, (p * (1 - p) / n).sqrt(), rtol=0.05, atol=0
-        )
+        # Amplitudes of features of set x are uniform: E[c^4] = p / 5.
+        for error, mean, square in (
+            (self.ESTIMATE.marginals_error, p, p),
+            (self.ESTIMATE.mean_error, exact.mean, exact.square),
+            (self.ESTIMATE.square_error[:2], exact.square[:2], p[:2] / 5),
+        ):
+            expected = ((square - mean.square()) / n).sqrt()
+            torch.testing.assert_close(error, expected, rtol=0.05, atol=0)
 
     def test_pairs_of_chosen_features(self):
         exact = self.GENERATOR.truth()

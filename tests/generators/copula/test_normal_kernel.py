@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from toysae.draws import Draws
-from toysae.generators.copula.normal_kernel import EDGES, HEIGHTS, fill_normal
+from toysae.generators.copula.normal_kernel import EDGES, HEIGHTS, _beyond_tail, fill_normal
 
 #: Two-sided error rate of 5.5 standard errors.
 RARE = 4e-8
@@ -47,6 +47,15 @@ def test_share_above(low):
     for side in (NUMBERS, -NUMBERS):
         above = int((side > low).sum())
         assert stats.binomtest(above, len(NUMBERS), stats.norm.sf(low)).pvalue > RARE
+
+
+def test_tail_is_that_of_the_normal_law():
+    """Not of the exponential law that proposes it: one in 4,000 numbers lies there."""
+    state = Draws(0).kernel_state("tail")
+    beyond = [_beyond_tail(state) for _ in range(50_000)]
+    tail = stats.truncnorm(EDGES[255], math.inf)
+    assert min(beyond) >= EDGES[255]
+    assert stats.kstest(beyond, tail.cdf).pvalue > RARE
 
 
 def test_numbers_do_not_follow_each_other():
