@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from toysae.generators.coefficients import (
     DenseCoefficients,
     SparseCoefficients,
+    by_sample,
     concatenate,
 )
 
@@ -84,3 +85,15 @@ def test_samples_in_which_nothing_fires_are_zero():
     silent = DenseCoefficients(torch.zeros(2, 1000)).sparse()
     assert torch.equal(silent.combine(torch.ones(1000, 3)), torch.zeros(2, 3))
     assert torch.equal(silent.to(torch.device("cpu")).dense(), torch.zeros(2, 1000))
+
+
+class TestBySample:
+    def test_golden(self):
+        offsets, order = by_sample(torch.tensor([2, 0, 2, 3, 0]), 5)
+        assert offsets.tolist() == [0, 2, 2, 4, 5, 5]
+        assert order.tolist() == [1, 4, 0, 2, 3]
+
+    def test_nothing(self):
+        offsets, order = by_sample(torch.zeros(0, dtype=torch.int64), 2)
+        assert offsets.tolist() == [0, 0, 0]
+        assert order.tolist() == []

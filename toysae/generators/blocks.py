@@ -102,7 +102,7 @@ class Blocks:
 
     def coefficients(self, firings: Firings, n: int) -> SparseCoefficients:
         """Firings with their magnitudes, sample by sample, on the CPU."""
-        from toysae.generators.blocks_kernel import sort_by_sample
+        from toysae.generators.shared_kernel import move_by_sample
 
         # Before the sort, while features that lie side by side in memory come one after another.
         values = self.magnitudes.at(*map(torch.from_numpy, (firings.quantiles, firings.features)))
@@ -113,7 +113,7 @@ class Blocks:
             self.n_features,
         )
         outputs = (drawn.offsets.numpy(), drawn.features.numpy(), drawn.values.numpy())
-        sort_by_sample(firings.samples, firings.features, values.numpy(), *outputs)
+        move_by_sample(firings.samples, firings.features, values.numpy(), *outputs)
         return drawn
 
     def truth(self, names: Sequence[str], groups: Mapping[str, Sequence[int]]) -> Truth:

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from toysae.draws_kernel import next_gap, next_uint64, next_uniform
+from toysae.generators.shared_kernel import first_above
 
 _TO_FLOAT32_UNIT = np.float32(2.0**-24)
 
@@ -89,7 +90,7 @@ def _fill(
             block = blocks[place]
             after = patterns[block + 1]
             level = next_uniform(state) * bounds[band]
-            pattern = _first_above(level, cumulative, patterns[block], after)
+            pattern = first_above(level, cumulative, patterns[block], after)
             if pattern < after:
                 shared = correlations[block] > 0 and next_uniform(state) < correlations[block]
                 quantile = _next_quantile(state)
@@ -107,42 +108,6 @@ def _fill(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _first_above(level: float, cumulative: Any, low: Any, high: Any) -> Any:
-    """The first of `low` to `high` whose cumulative probability is above `level`, or `high`."""
-    while low < high:
-        middle = (low + high) // 2
-        if level >= cumulative[middle]:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@njit(cache=True, nogil=True, inline="always")
 def _next_quantile(state: Any) -> Any:
     """A uniform number in `[0, 1)`, float32."""
     return np.float32(next_uint64(state) >> np.uint64(40)) * _TO_FLOAT32_UNIT
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def sort_by_sample(
-    samples: Any, features: Any, values: Any, offsets: Any, sorted_features: Any, sorted_values: Any
-) -> None:
-    """Counting sort of firings by sample; firings of a sample keep their order.
-
-    Args:
-        samples, features, values: of each firing, `[firings]`.
-        offsets: output, `[n_samples + 1]`: firings of sample `s` come to lie at `offsets[s]` to
-            `offsets[s + 1]`.
-        sorted_features, sorted_values: output, `[firings]`.
-    """
-    offsets[:] = 0
-    for sample in samples:
-        offsets[sample + 1] += 1
-    for sample in range(len(offsets) - 1):
-        offsets[sample + 1] += offsets[sample]
-    place = offsets[:-1].copy()
-    for i, sample in enumerate(samples):
-        sorted_features[place[sample]] = features[i]
-        sorted_values[place[sample]] = values[i]
-        place[sample] += 1

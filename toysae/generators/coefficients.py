@@ -158,6 +158,23 @@ def offsets_of(counts: Tensor) -> Tensor:
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
+def by_sample(samples: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """How to list firings sample by sample.
+
+    Args:
+        samples: sample of each firing, integers on the CPU, `[firings]`.
+        n: number of samples.
+
+    Returns:
+        Offsets `[n + 1]` of the samples in the list, as `SparseCoefficients` holds them, and the
+        order that makes it, `[firings]`.
+    """
+    from toysae.generators.shared_kernel import order_by_sample
+
+    offsets, order = order_by_sample(samples.numpy(), n)
+    return torch.from_numpy(offsets), torch.from_numpy(order)
+
+
 def concatenate(parts: Sequence[Coefficients]) -> Coefficients:
     """Samples of all parts, one after another; dense if the parts are."""
     if len(parts) == 1:

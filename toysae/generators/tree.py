@@ -20,8 +20,8 @@ from toysae.checks import check_at_least, check_choice
 from toysae.draws import CPU, Draws
 from toysae.errors import ConfigError
 from toysae.generators.base import Generator
-from toysae.generators.coefficients import SparseCoefficients
-from toysae.generators.copula.low_rank import LowRank, by_sample
+from toysae.generators.coefficients import SparseCoefficients, by_sample
+from toysae.generators.copula.low_rank import LowRank
 from toysae.generators.laws import magnitudes, profiles
 from toysae.generators.laws.magnitudes import Magnitude, Magnitudes
 from toysae.generators.laws.profiles import Profile

@@ -12,7 +12,7 @@ from scipy.special import ndtr, ndtri
 
 from toysae.draws import Draws
 from toysae.errors import ConfigError
-from toysae.generators.copula.low_rank import LowRank, LowRankLatents, by_sample
+from toysae.generators.copula.low_rank import LowRank, LowRankLatents
 from toysae.generators.copula.low_rank_kernel import is_below_phi
 
 #: Binomial tails: 4e-8 a comparison.
@@ -176,15 +176,3 @@ class TestJointLaw:
         assert all(torch.equal(a, b) for a, b in zip(first, again))
         other = law.fire(draws.at_block(1), law.factors(draws.at_block(1), 300))
         assert not (len(other[0]) == len(first[0]) and torch.equal(other[0], first[0]))
-
-
-class TestBySample:
-    def test_golden(self):
-        offsets, order = by_sample(torch.tensor([2, 0, 2, 3, 0]), 5)
-        assert offsets.tolist() == [0, 2, 2, 4, 5, 5]
-        assert order.tolist() == [1, 4, 0, 2, 3]
-
-    def test_nothing(self):
-        offsets, order = by_sample(torch.zeros(0, dtype=torch.int64), 2)
-        assert offsets.tolist() == [0, 0, 0]
-        assert order.tolist() == []

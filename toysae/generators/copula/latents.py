@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from toysae.draws import Draws
+from toysae.generators.coefficients import by_sample
 from toysae.generators.copula.cells import firings, true_cells
-from toysae.generators.copula.low_rank import LowRankLatents, by_sample
+from toysae.generators.copula.low_rank import LowRankLatents
 
 #: Latents held at a time on the CPU: a megabyte, which stays in the cache.
 _CELLS = 2**18

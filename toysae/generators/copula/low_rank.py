@@ -136,20 +136,3 @@ class LowRankLatents:
                 about = (values[place] for values in self._thinning)
                 found = thin(state, contribution, samples, features, *about)
                 yield first + samples[:found], start + features[:found]
-
-
-def by_sample(samples: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """How to list firings sample by sample.
-
-    Args:
-        samples: sample of each firing, int64 on the CPU, `[firings]`.
-        n: number of samples.
-
-    Returns:
-        Offsets `[n + 1]` of the samples in the list, as `SparseCoefficients` holds them, and the
-        order that makes it, `[firings]`.
-    """
-    from toysae.generators.copula.low_rank_kernel import sort_by_sample
-
-    offsets, order = sort_by_sample(samples.numpy(), n)
-    return torch.from_numpy(offsets), torch.from_numpy(order)

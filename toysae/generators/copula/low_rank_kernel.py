@@ -100,19 +100,3 @@ def thin(
             to_candidate = next_exponential(state)
         to_candidate -= (n_samples - start) * hazard
     return count
-
-
-@njit(cache=True, nogil=True)
-def sort_by_sample(samples: Any, n: int) -> Any:
-    """Counting sort: offsets `[n + 1]`, and the order that lists firings sample by sample."""
-    offsets = np.zeros(n + 1, np.int64)
-    for s in samples:
-        offsets[s + 1] += 1
-    for s in range(n):
-        offsets[s + 1] += offsets[s]
-    place = offsets[:-1].copy()
-    order = np.empty(len(samples), np.int64)
-    for k, s in enumerate(samples):
-        order[place[s]] = k
-        place[s] += 1
-    return offsets, order

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from toysae.generators.shared_kernel import first_above
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill(
@@ -37,7 +39,7 @@ def fill(
     """
     for s in range(values.shape[0]):
         for block in range(len(starts) - 1):
-            row = _search(cumulative, starts[block], starts[block + 1] - 1, numbers[block, s])
+            row = first_above(numbers[block, s], cumulative, starts[block], starts[block + 1] - 1)
             alone = block == 0 and row >= n_together
             for column in range(members.shape[1]):
                 feature = members[row, column]
@@ -74,7 +76,7 @@ def list_firings(
     offsets[0] = 0
     for s in range(len(offsets) - 1):
         for block in range(len(starts) - 1):
-            row = _search(cumulative, starts[block], starts[block + 1] - 1, numbers[block, s])
+            row = first_above(numbers[block, s], cumulative, starts[block], starts[block + 1] - 1)
             alone = block == 0 and row >= n_together
             for column in range(members.shape[1]):
                 feature = members[row, column]
@@ -86,18 +88,6 @@ def list_firings(
             if alone:
                 break
         offsets[s + 1] = end
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _search(cumulative: Any, low: int, last: int, number: np.float32) -> int:
-    """First outcome from `low` to `last` whose cumulative probability is above the number."""
-    while low < last:
-        middle = (low + last) >> 1
-        if number >= cumulative[middle]:
-            low = middle + 1
-        else:
-            last = middle
-    return low
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -14,6 +14,7 @@ from numba import njit
 
 from toysae.draws_kernel import next_uniform
 from toysae.generators.copula.low_rank_kernel import is_below_phi
+from toysae.generators.shared_kernel import first_above
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -33,15 +34,9 @@ def pick_one(state: Any, features: Any, first: Any, cumulative: Any) -> Any:
         low, end = first[features[origin]], first[features[origin] + 1]
         if low == end:
             continue
-        u, high = next_uniform(state), end
-        while low < high:
-            middle = (low + high) // 2
-            if u >= cumulative[middle]:
-                low = middle + 1
-            else:
-                high = middle
-        if low < end:
-            origins[count], children[count] = origin, low
+        child = first_above(next_uniform(state), cumulative, low, end)
+        if child < end:
+            origins[count], children[count] = origin, child
             count += 1
     return origins[:count], children[:count]
 
