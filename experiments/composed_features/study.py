@@ -194,8 +194,7 @@ def _save_stack(directory: RunDirectory, number: int, stack: TrainedStack) -> No
     tensors: dict[str, Tensor] = {
         **{name: p.contiguous() for name, p in stack.sae.params.items()},
         "history_steps": stack.history_steps,
-        "history_error": stack.error.float(),
-        "history_penalty": stack.penalty.float(),
+        **{f"history_{name}": values.float() for name, values in stack.history.items()},
     }
     path = directory.path / f"stack_{number:02d}.safetensors"
     partial = path.with_suffix(".partial")

@@ -18,30 +18,32 @@ PARAMS = {
     "b_dec": torch.tensor([[0.1, -0.1]]),
 }
 X = torch.tensor([[[1.0, 2.0]]])
+END = torch.ones(())
 
 
 def test_forward_by_hand():
     """Pre-activations 1 + 0.5 and -2; x_hat = 1.5 (0.6, 0.8) + (0.1, -0.1)."""
     family = ReLU(n_latents=2)
-    forward = family.forward(PARAMS, X)
+    forward = family.forward(PARAMS, X, END)
     torch.testing.assert_close(forward.pre_activations, torch.tensor([[[1.5, -2.0]]]))
     torch.testing.assert_close(forward.latents, torch.tensor([[[1.5, 0.0]]]))
     torch.testing.assert_close(forward.reconstruction, torch.tensor([[[1.0, 1.1]]]))
     torch.testing.assert_close(family.encode(PARAMS, X), forward.latents)
-    torch.testing.assert_close(family.penalty(forward.latents).sum(-1), torch.tensor([[1.5]]))
+    penalty = family.penalty(PARAMS, forward, END, torch.ones(1, 2))
+    torch.testing.assert_close(penalty, torch.tensor([1.5]))
 
 
 @pytest.mark.parametrize(("normalize", "expected"), [(False, 0.81), (True, 0.81 / 5)])
 def test_error_by_hand(normalize, expected):
     """(0, 0.9) is missing; the squared norm of (1, 2) is 5."""
     family = ReLU(n_latents=2, normalize_error=normalize)
-    missing = (family.forward(PARAMS, X).reconstruction - X).square().sum(-1)
+    missing = (family.forward(PARAMS, X, END).reconstruction - X).square().sum(-1)
     torch.testing.assert_close(family.error_weight(X) * missing, torch.tensor([[expected]]))
 
 
 def test_decoder_bias_is_subtracted_where_asked():
     """Pre-activations 0.9 + 0.5 and -2.1."""
-    forward = ReLU(n_latents=2, subtract_decoder_bias=True).forward(PARAMS, X)
+    forward = ReLU(n_latents=2, subtract_decoder_bias=True).forward(PARAMS, X, END)
     torch.testing.assert_close(forward.pre_activations, torch.tensor([[[1.4, -2.1]]]))
 
 
@@ -54,8 +56,8 @@ def test_error_weight_of_a_zero_sample_is_one():
 
 def test_members_are_passed_side_by_side():
     params = {name: torch.cat([p, 2 * p]) for name, p in PARAMS.items()}
-    both = ReLU(n_latents=2).forward(params, X)
-    single = ReLU(n_latents=2).forward({name: 2 * p for name, p in PARAMS.items()}, X)
+    both = ReLU(n_latents=2).forward(params, X, END)
+    single = ReLU(n_latents=2).forward({name: 2 * p for name, p in PARAMS.items()}, X, END)
     assert both.latents.shape == (2, 1, 2)
     torch.testing.assert_close(both.reconstruction[1:], single.reconstruction)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -17,15 +18,24 @@ from toysae.hidden.stream import Stream
 from toysae.saes.base import Params
 from toysae.saes.relu import ReLU
 from toysae.training import stack
-from toysae.training.fused_kernel import FusedKernel
+from toysae.training.kernels.choice import Kernel
+from toysae.training.kernels.fused import FusedKernel
+from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member
-from toysae.training.reference import ReferenceKernel
-from toysae.training.stack import Kernel, TrainedStack
+from toysae.training.objectives import Objective
+from toysae.training.stack import TrainedStack
+from toysae.training.state import Chunk
 from toysae.training.trainer import Trainer
 
-KERNELS: dict[str, Callable[[Member, int], Kernel]] = {
-    "fused": lambda member, threads: FusedKernel(member.sae, member.trainer, threads),
-    "reference": lambda member, threads: ReferenceKernel(member.sae, member.trainer),
+KERNELS: dict[str, Callable[[Member, Objective, int], tuple[Kernel, str]]] = {
+    "fused": lambda member, objective, threads: (
+        FusedKernel(member.sae, member.trainer, threads),
+        "",
+    ),
+    "reference": lambda member, objective, threads: (
+        ReferenceKernel(member.sae, member.trainer, objective),
+        "",
+    ),
 }
 
 #: x1 = -x2 and y1 = -y2, on the axes of the plane.
@@ -36,7 +46,7 @@ THREE = ComposedSets(sizes=(2, 1))
 CUBE = Orthonormal(d_hidden=3).spaces(THREE, [0], CPU)[0]
 FOUR = Orthonormal(d_hidden=4).spaces(ComposedSets(), [0], CPU)[0]
 
-TRAINER = Trainer(steps=50, batch_size=32, lr=3e-3)
+TRAINER = Trainer(steps=50, batch_size=32, lr=3e-3, history_points=100)
 GHOSTS = replace(TRAINER, dead_latents="ghost", dead_window=5, ghost_cooldown=10)
 
 
@@ -91,6 +101,36 @@ def train(
             patch.setattr(stack, "choose_kernel", KERNELS[kernel])
         (trained,) = stack.train(members, threads=threads)
     return trained
+
+
+def chunk_of(
+    x: Tensor,
+    *,
+    members: int = 1,
+    coefficient: float = 0.0,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    first_step: int = 0,
+) -> Chunk:
+    """A chunk of given batches `[streams, steps, batch, d]`; all members read the first stream."""
+    steps = x.shape[1]
+    each = torch.ones(members, dtype=torch.float64)
+    every = each[:, None].expand(-1, steps).contiguous()
+    return Chunk(
+        x=x,
+        stream_of=torch.zeros(members, dtype=torch.int64),
+        lr=lr * every,
+        encoder_share=every,
+        coefficient=(coefficient * every).to(x.dtype),
+        step=torch.arange(first_step, first_step + steps),
+        progress=torch.zeros(steps),
+        beta1=beta1 * each,
+        beta2=0.999 * each,
+        gradient_clip=(math.inf * each).to(x.dtype),
+        target_l0=math.nan * each,
+        orthogonality=(0 * each).to(x.dtype),
+        frequency=(0 * each).to(x.dtype),
+    )
 
 
 def of_member(trained: TrainedStack, i: int) -> Params:

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from toysae.saes.relu import ReLU
-from toysae.training.dead import ghost_loss
+from toysae.training.ghost import ghost_loss
 from toysae.training.member import Member
-from toysae.training.state import Chunk, StackState
+from toysae.training.objectives import Local
+from toysae.training.state import StackState
 from toysae.training.trainer import Trainer
 
-from ._stacks import KERNELS, stream
+from ._stacks import KERNELS, chunk_of, stream
 
 NAMES = ("W_enc", "b_enc", "W_dec", "b_dec")
 COOLDOWN = 10
@@ -118,15 +119,10 @@ def one_step(
     if dead is not None:
         state.silent_steps[torch.tensor(dead)] = WINDOW + 1
     state.cooldown[:] = torch.as_tensor(cooldown)
-    chunk = Chunk(
-        x=torch.tensor(x).float()[None, None],
-        stream_of=torch.zeros(n, dtype=torch.int64),
-        lr=torch.full((n, 1), 1e-9, dtype=torch.float64),
-        coefficient=torch.full((n, 1), L1),
-        beta1=torch.zeros(n, dtype=torch.float64),
-        beta2=torch.full((n,), 0.999, dtype=torch.float64),
-    )
-    losses = KERNELS[kernel](Member(family, trainer, stream(), seed=0), 1).advance(state, chunk)
+    batches = torch.tensor(x).float()[None, None]
+    chunk = chunk_of(batches, members=n, coefficient=L1, lr=1e-9, beta1=0.0)
+    some_kernel, _ = KERNELS[kernel](Member(family, trainer, stream(), seed=0), Local(), 1)
+    losses = some_kernel.advance(state, chunk)
     return state, losses
 
 
@@ -229,7 +225,7 @@ class TestGhostLoss:
     def inputs(self):
         params = {k: torch.tensor(v)[None].requires_grad_() for k, v in start(3, 5).items()}
         family, x = ReLU(n_latents=5, normalize_error=True), torch.tensor(samples(3))[None]
-        return params, x, family.forward(params, x), family.error_weight(x)
+        return params, x, family.forward(params, x, torch.zeros(())), family.error_weight(x)
 
     def test_is_as_large_as_the_squared_residual(self):
         params, x, forward, weight = self.inputs()

@@ -12,11 +12,12 @@ from toysae.draws import CPU
 from toysae.hidden.base import HiddenSpace
 from toysae.saes.relu import ReLU
 from toysae.saes.trainable import Forward, TrainableFamily
-from toysae.training import stack
-from toysae.training.fused_kernel import LARGEST_FUSED
+from toysae.training import chunks, stack
 from toysae.training.initial import initial_params
+from toysae.training.kernels.choice import choose_kernel
+from toysae.training.kernels.fused import LARGEST_FUSED
 from toysae.training.member import Member
-from toysae.training.stack import choose_kernel
+from toysae.training.objectives import Local
 
 from ._stacks import (
     GHOSTS,
@@ -60,23 +61,13 @@ class AbsoluteValue(TrainableFamily):
     """A family that no fast kernel knows, latents `|x W_enc|`, with the least that one needs."""
 
     name = "absolute value"
-    coefficient = 0.0
-
-    def init(self, d_hidden, draws):
-        return ReLU(n_latents=self.n_latents).init(d_hidden, draws)
 
     def encode(self, params, x):
         return self.pre_activations(params, x).abs()
 
-    def forward(self, params, x):
+    def forward(self, params, x, progress):
         pre = self.pre_activations(params, x)
         return Forward(pre, pre.abs(), self.decode(params, pre.abs()))
-
-    def error_weight(self, x):
-        return torch.ones_like(x[..., 0])
-
-    def penalty(self, latents):
-        return latents
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -87,8 +78,10 @@ def test_fused_is_the_reference(scenario):
         assert difference(of_member(fused, i), of_member(reference, i)) < 1e-4
         start = initial_params(some[i : i + 1], CPU)
         assert difference(of_member(reference, i), start) > 0.01  # something was learned
-    for ours, theirs in ((fused.error, reference.error), (fused.penalty, reference.penalty)):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
+    for name, theirs in reference.history.items():
+        # A sample at the very edge of firing may fall on either side: 1 in 32.
+        atol = 1.01 / 32 if name == "l0" else 1e-6
+        torch.testing.assert_close(fused.history[name], theirs, rtol=1e-3, atol=atol)
     assert fused.frozen_at.tolist() == [-1] * len(some)
 
 
@@ -162,13 +155,13 @@ class TestCompany:
     @pytest.mark.parametrize("kernel", KERNELS)
     @pytest.mark.parametrize("numbers", [1, 3 * 32 * 3 * 7])
     def test_with_other_chunks(self, kernel, numbers, monkeypatch):
-        monkeypatch.setattr(stack, "CHUNK_NUMBERS", numbers)
+        monkeypatch.setattr(chunks, "CHUNK_NUMBERS", numbers)
         self.check(kernel, train(self.SEVEN, kernel), 0)
 
     def test_spread_over_threads(self):
         one, several = train(self.SEVEN, "fused"), train(self.SEVEN, "fused", threads=3)
         assert identical(one.sae.params, several.sae.params)
-        assert torch.equal(one.error, several.error)
+        assert torch.equal(one.history["error"], several.history["error"])
         assert identical(
             train(self.SEVEN[:2], "fused", threads=5).sae.params, one.sae.members([0, 1]).params
         )
@@ -197,9 +190,8 @@ class TestDivergence:
             "member 1 diverged at step 1 and was frozen there; the others went on"
         ]
         assert all(bool(p.isfinite().all()) for p in of_member(trained, 1).values())
-        assert bool(trained.error[1, 0].isfinite())
-        assert bool(trained.error[1, 2:].isnan().all())
-        assert bool(trained.penalty[1, 2:].isnan().all())
+        assert bool(trained.history["error"][1, 0].isfinite())
+        assert all(bool(values[1, 2:].isnan().all()) for values in trained.history.values())
 
     def test_others_are_as_without_it(self, kernel):
         all_four = train(self.with_wild_one(), kernel)
@@ -209,7 +201,7 @@ class TestDivergence:
                 assert identical(of_member(all_four, i), of_member(three, j))
             else:
                 assert difference(of_member(all_four, i), of_member(three, j)) < 1e-5
-        assert bool(all_four.error[[0, 2, 3]].isfinite().all())
+        assert bool(all_four.history["error"][[0, 2, 3]].isfinite().all())
 
     def test_position_is_that_in_the_whole_sequence(self, kernel, caplog, monkeypatch):
         """Two stacks; the wild one is third of all and second of its stack."""
@@ -226,7 +218,7 @@ class TestDivergence:
 
 class TestChoice:
     def chosen(self, **changes):
-        return choose_kernel(replace(members(1)[0], **changes), 1).name
+        return choose_kernel(replace(members(1)[0], **changes), Local(), 1)[0].name
 
     def test_small_relu_on_the_cpu_is_fused(self):
         assert self.chosen() == "fused CPU kernel (Numba)"
@@ -247,7 +239,7 @@ class TestChoice:
         member = Member(AbsoluteValue(n_latents=4), TRAINER, stream(), seed=0)
         trained = train([member])
         assert trained.kernel == "stacked torch (autograd)"
-        assert float(trained.error[0, -1]) < 0.7 * float(trained.error[0, 0])
+        assert float(trained.history["error"][0, -1]) < 0.7 * float(trained.history["error"][0, 0])
 
     @pytest.mark.parametrize("kernel", KERNELS)
     def test_choice_is_logged_with_the_shape(self, kernel, caplog):

@@ -9,10 +9,10 @@ import torch
 
 from toysae.draws import CPU
 from toysae.generators.composed_sets import ComposedSets
-from toysae.hidden.stream import Stream
+from toysae.hidden.stream import BLOCK, Stream
 from toysae.saes.base import SAE
 from toysae.saes.relu import ReLU
-from toysae.training import stack
+from toysae.training import chunks, stack
 from toysae.training.initial import initial_params
 from toysae.training.member import Member
 from toysae.training.trainer import Trainer
@@ -27,34 +27,34 @@ class TestHistory:
     def test_starts_with_the_loss_of_the_initial_sae(self, kernel):
         some = members(2, normalize_error=True)
         trained = train(some, kernel)
-        assert trained.history_steps.tolist() == list(range(50))
+        assert trained.history_steps.tolist() == list(range(1, 51))
         for i, member in enumerate(some):
             x = member.stream.hidden(0, 32)
             sae = SAE(member.sae, initial_params([member], CPU))
             latents, reconstructions = (part[0] for part in sae.apply(x))
             error = ((reconstructions - x).square().sum(1) / x.square().sum(1)).mean()
-            assert float(trained.error[i, 0]) == pytest.approx(float(error), rel=1e-4)
+            assert float(trained.history["error"][i, 0]) == pytest.approx(float(error), rel=1e-4)
             penalty = member.sae.l1 * float(latents.sum(1).mean())
-            assert float(trained.penalty[i, 0]) == pytest.approx(penalty, rel=1e-4)
+            assert float(trained.history["penalty"][i, 0]) == pytest.approx(penalty, rel=1e-4)
 
     @pytest.mark.parametrize("steps", [1, 99, 100, 101, 250])
     @pytest.mark.parametrize("numbers", [1, 64 * 37, 10**6])
     def test_points_are_means_over_stretches_of_steps(self, kernel, steps, numbers, monkeypatch):
         trainer = replace(TRAINER, steps=steps, batch_size=4)
         one = members(1, trainer=trainer)
-        with monkeypatch.context() as patch:
-            patch.setattr(stack, "HISTORY_POINTS", steps)
-            every = train(one, kernel)
-        monkeypatch.setattr(stack, "CHUNK_NUMBERS", numbers)
+        every = train(
+            [replace(m, trainer=replace(trainer, history_points=steps)) for m in one], kernel
+        )
+        monkeypatch.setattr(chunks, "CHUNK_NUMBERS", numbers)
         trained = train(one, kernel)
-        assert trained.error.shape == trained.penalty.shape == (1, min(steps, 100))
-        assert trained.history_steps[-1] == steps - 1
+        assert trained.history_steps[-1] == steps
         first = 0
-        for point, last in enumerate(trained.history_steps.tolist()):
-            for ours, all_steps in ((trained.error, every.error), (trained.penalty, every.penalty)):
-                expected = float(all_steps[0, first : last + 1].mean())
+        for point, end in enumerate(trained.history_steps.tolist()):
+            for name, ours in trained.history.items():
+                assert ours.shape == (1, min(steps, 100))
+                expected = float(every.history[name][0, first:end].mean())
                 assert float(ours[0, point]) == pytest.approx(expected, rel=1e-4, abs=1e-6)
-            first = last + 1
+            first = end
 
 
 class TestStacks:
@@ -77,7 +77,7 @@ class TestStacks:
         assert sum(done) == 3 * 50
 
     def test_progress_adds_up_whatever_the_chunks(self, monkeypatch):
-        monkeypatch.setattr(stack, "CHUNK_NUMBERS", 32 * 2 * 2 * 7)
+        monkeypatch.setattr(chunks, "CHUNK_NUMBERS", 32 * 2 * 2 * 7)
         done: list[int] = []
         list(stack.train(self.MIXED, threads=1, progress=done.append))
         assert sum(done) == 5 * 50
@@ -96,16 +96,16 @@ class TestStacks:
 
         monkeypatch.setattr(Stream, "hidden", hidden)
         train(members(6, streams=2))
-        assert sorted(drawn) == [(0, 0, 50 * 32), (1, 0, 50 * 32)]
+        assert sorted(drawn) == [(0, 0, BLOCK), (1, 0, BLOCK)]
 
     def test_default_is_a_thread_a_core(self, monkeypatch):
         """And as many threads come to the same as one."""
         asked = []
         original = stack.choose_kernel
 
-        def choose(member, threads):
+        def choose(member, objective, threads):
             asked.append(threads)
-            return original(member, threads)
+            return original(member, objective, threads)
 
         monkeypatch.setattr(stack, "choose_kernel", choose)
         monkeypatch.setattr("os.cpu_count", lambda: 3)

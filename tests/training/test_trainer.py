@@ -64,7 +64,10 @@ def test_schedule_is_a_trapezium_whatever_the_chunks(steps, warmup, decay, data)
             {"warmup_fraction": 0.6, "decay_fraction": 0.5},
             r"^trainer.warmup_fraction \+ trainer.decay_fraction = 1.1: must be at most 1$",
         ),
-        ({"dead_latents": "resample"}, "^trainer.dead_latents = 'resample': must be one of ghost,"),
+        (
+            {"dead_latents": "revive"},
+            "^trainer.dead_latents = 'revive': must be one of auxiliary, ghost",
+        ),
         ({"dead_window": 0}, "^trainer.dead_window = 0: must be at least 1$"),
         ({"ghost_cooldown": -1}, "^trainer.ghost_cooldown = -1: must be at least 0$"),
         ({"fire_threshold": -1.0}, "^trainer.fire_threshold = -1.0: must be at least 0$"),

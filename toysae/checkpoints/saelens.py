@@ -23,10 +23,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from toysae.checkpoints.architectures import Config, config_of, family_of, modernise, scaling_of
-from toysae.checkpoints.folding import without_constant_factor
 from toysae.checkpoints.tensors import applied_params, check_tensors, read_tensors
 from toysae.errors import CheckpointError, ResultsError, ShapeError
 from toysae.saes.base import SAE
+from toysae.saes.folding import without_constant_factor
 
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"

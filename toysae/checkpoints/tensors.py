@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from toysae.checkpoints.architectures import BATCH_TOPK, Config
-from toysae.checkpoints.folding import with_unit_decoder
 from toysae.errors import CheckpointError
 from toysae.saes.base import Params, SAEFamily, Shapes
+from toysae.saes.folding import with_unit_decoder
 
 #: Names that one and the same tensor had in different versions.
 _FINETUNING = ("scaling_factor", "finetuning_scaling_factor")

@@ -208,10 +208,16 @@ def _objective(sae: SAE, x: Tensor) -> dict[str, float]:
     family = sae.family
     if not isinstance(family, TrainableFamily):
         return {}
-    forward = family.forward(sae.params, x[None])
-    error = family.error_weight(x) * (forward.reconstruction[0] - x).square().sum(-1)
-    penalty = family.penalty(forward.latents)[0].sum(-1)
-    return {"error": float(error.double().mean()), "penalty": float(penalty.double().mean())}
+    at_the_end = torch.ones((), device=x.device)
+    forward = family.forward(sae.params, x[None], at_the_end)
+    error = family.error(
+        sae.params, x, forward, lambda reconstruction: (reconstruction - x).square().sum(-1)
+    )
+    kept = torch.ones(1, sae.n_latents, device=x.device)
+    return {
+        "error": float(error),
+        "penalty": float(family.penalty(sae.params, forward, at_the_end, kept)),
+    }
 
 
 def _feature_rows(world: EvaluationWorld, cosines: Any, detected: Any) -> list[dict[str, Any]]:

@@ -83,6 +83,7 @@ def _history(directory: Path) -> dict[int, dict[str, float]]:
     steps: dict[int, dict[str, float]] = {}
     for row in read_csv(directory / "history.csv"):
         values = steps.setdefault(int(row["step"]), {})
-        for key in ("error", "penalty"):
-            values[f"{key}/seed_{row['seed']}"] = float(row[key])
+        for key, value in row.items():
+            if key not in ("seed", "step"):
+                values[f"{key}/seed_{row['seed']}"] = float(value)
     return dict(sorted(steps.items()))

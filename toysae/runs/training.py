@@ -67,15 +67,10 @@ class TrainedRun:
         self.saes[seed] = stack.sae.members([position])
         if stack.frozen_at[position] >= 0:
             self.frozen_at[seed] = int(stack.frozen_at[position])
-        points = zip(
-            stack.history_steps.tolist(),
-            stack.error[position].tolist(),
-            stack.penalty[position].tolist(),
-        )
-        self.history += [
-            {"seed": seed, "step": step, "error": error, "penalty": penalty}
-            for step, error, penalty in points
-        ]
+        batch = self.config.trainer.batch_size
+        for point, step in enumerate(stack.history_steps.tolist()):
+            values = {name: float(each[position, point]) for name, each in stack.history.items()}
+            self.history.append({"seed": seed, "step": step, "samples": step * batch, **values})
         self.seconds += stack.seconds / len(stack.index)
 
     def check_converged(self) -> None:

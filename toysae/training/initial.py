@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,21 +16,32 @@ from toysae.training.member import Member
 _MEDIAN_SAMPLES = 5_000
 
 
-def initial_params(members: Sequence[Member], device: torch.device) -> Params:
+def initial_params(
+    members: Sequence[Member],
+    device: torch.device,
+    scale: Callable[[Stream, Tensor], Tensor] = lambda stream, x: x,
+) -> Params:
     """Initial parameters of all members, each tensor `[M, ...]`.
 
     A member with an `initial_decoder` starts there, with `W_enc = W_dec^T` and zero encoder bias.
+
+    Args:
+        members: the stack.
+        device: where the parameters go.
+        scale: what the SAEs read of samples `[n, d]` of a stream.
 
     Raises:
         ShapeError: an `initial_decoder` that is not `[n_latents, d]`.
     """
     medians: dict[Stream, Tensor] = {}
+    for stream in {m.stream for m in members if m.trainer.decoder_bias_start != "zero"}:
+        medians[stream] = geometric_median(scale(stream, stream.hidden(0, _MEDIAN_SAMPLES)))
     each = [_initial(member, device, medians) for member in members]
     return {name: torch.stack([params[name] for params in each]).contiguous() for name in each[0]}
 
 
 def _initial(member: Member, device: torch.device, medians: dict[Stream, Tensor]) -> Params:
-    """Initial parameters of one member; `medians` holds those of the streams met so far."""
+    """Initial parameters of one member; `medians` are those of the streams that need one."""
     d_hidden = member.stream.space.d_hidden
     params = member.sae.init(d_hidden, Draws(member.seed, ("initialisation",), device=device))
     if member.initial_decoder is not None:
@@ -40,10 +51,9 @@ def _initial(member: Member, device: torch.device, medians: dict[Stream, Tensor]
                 f"initial decoder {tuple(member.initial_decoder.shape)}: must be {expected}"
             )
         params["W_dec"] = member.initial_decoder.to(device, torch.float32).clone()
-        params["W_enc"] = params["W_dec"].T.clone()
+        if "W_enc" in params:
+            params["W_enc"] = params["W_dec"].T.clone()
     if member.trainer.decoder_bias_start == "geometric_median":
-        if member.stream not in medians:
-            medians[member.stream] = geometric_median(member.stream.hidden(0, _MEDIAN_SAMPLES))
         params["b_dec"] = medians[member.stream].to(device)
     return params
 

@@ -36,6 +36,8 @@ class Member:
             type(self.sae),
             _shared_fields(self.sae),
             _shared_fields(self.trainer),
+            self.sae.has_orthogonality,
+            self.sae.has_frequency,
             self.stream.space.d_hidden,
             self.stream.device,
         )

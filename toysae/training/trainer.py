@@ -11,28 +11,55 @@ from torch import Tensor
 from toysae.checks import check_at_least, check_choice, check_interval, check_positive
 from toysae.errors import ConfigError
 
-DEAD_LATENT_TREATMENTS = ("none", "ghost")
+DECAYS = ("linear", "cosine")
+DEAD_LATENT_TREATMENTS = ("none", "ghost", "resample", "auxiliary")
 DECODER_BIAS_STARTS = ("zero", "geometric_median")
+INPUT_SCALINGS = ("none", "unit_mean_norm", "layer_norm")
+OBJECTIVES = ("local", "end_to_end", "end_to_end_downstream")
+OUTPUT_ERRORS = ("squared", "kl")
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """Adam on fresh samples, with a trapezoidal learning rate.
+    """Adam on fresh samples.
 
     The learning rate rises linearly over the first `warmup_fraction` of the steps, is constant, and
-    falls linearly to 0 over the last `decay_fraction`.
+    falls over the last `decay_fraction`, linearly or along a half cosine, to `final_lr` of its
+    peak.
 
     Attributes:
         steps: optimiser steps, `>= 1`.
         batch_size: samples a step, `>= 1`.
-        lr: peak learning rate, `> 0`. May differ between members of a stack.
-        beta1, beta2: Adam's decay rates, in [0, 1). May differ between members of a stack.
+        lr: peak learning rate, `> 0`.
+        beta1, beta2: Adam's decay rates, in [0, 1).
         warmup_fraction, decay_fraction: in [0, 1], together at most 1.
-        dead_latents: `none`, or `ghost` for ghost gradients (see `toysae.training.dead`).
-        dead_window: with `ghost`, a latent that was silent for more steps than this is dead.
+        decay: `linear` or `cosine`.
+        final_lr: where the decay ends, as a fraction of the peak, in [0, 1].
+        gradient_clip: largest Euclidean norm of a member's whole gradient, `> 0`; null is none.
+        coefficient_warmup_fraction: the family's coefficient rises linearly from 0 over this
+            fraction of the steps, in [0, 1].
+        target_l0: steer the coefficient until so many latents fire on a sample, `> 0`; null is no
+            control. See `toysae.training.control`.
+        control_rate: largest relative change of the coefficient in a step, `> 0`.
+        finetune_fraction: over the last so large a fraction of the steps only the decoder (`W_dec`,
+            `b_dec`) is trained, without the penalty, in [0, 1).
+        objective: what the reconstruction is for: `local`, `end_to_end` or
+            `end_to_end_downstream`. See `toysae.training.objectives`.
+        output_error: how the end-to-end objectives compare outputs: `squared` or `kl`.
+        downstream: weight of the error of what follows the hidden layer, `>= 0`, with
+            `end_to_end_downstream`.
+        input_scaling: `none`; `unit_mean_norm` divides by the mean norm and multiplies by
+            `sqrt(d)`; `layer_norm` standardises every sample.
+        dead_latents: `none`; `ghost` gradients; `resample`; `auxiliary` loss. See
+            `toysae.training.ghost`, `toysae.training.resampling`, `toysae.training.auxiliary`.
+        dead_window: a latent that was silent for more steps than this is dead.
         ghost_cooldown: steps over which the penalty of a revived latent returns; 0 is at once.
+        resample_every: with `resample`, dead latents are started anew after every so many steps,
+            in the first half of the training.
+        auxiliary_coefficient: factor of the auxiliary loss, `>= 0`.
         fire_threshold: a latent fires on a sample above this value.
         decoder_bias_start: `zero`, or `geometric_median` of the first 5,000 samples.
+        history_points: number of stretches of the training whose losses are kept, `>= 1`.
     """
 
     steps: int = 10_000
@@ -42,42 +69,107 @@ class Trainer:
     beta2: float = 0.999
     warmup_fraction: float = 0.1
     decay_fraction: float = 0.2
+    decay: str = "linear"
+    final_lr: float = 0.0
+    gradient_clip: float | None = None
+    coefficient_warmup_fraction: float = 0.0
+    target_l0: float | None = None
+    control_rate: float = 0.01
+    finetune_fraction: float = 0.0
+    objective: str = "local"
+    output_error: str = "squared"
+    downstream: float = 1.0
+    input_scaling: str = "none"
     dead_latents: str = "none"
     dead_window: int = 400
     ghost_cooldown: int = 1000
+    resample_every: int = 2500
+    auxiliary_coefficient: float = 1 / 32
     fire_threshold: float = 1e-6
     decoder_bias_start: str = "zero"
+    history_points: int = 50
 
     #: Fields in which members of one stack may differ.
-    member_fields: ClassVar[tuple[str, ...]] = ("lr", "beta1", "beta2")
+    member_fields: ClassVar[tuple[str, ...]] = (
+        "lr",
+        "beta1",
+        "beta2",
+        "warmup_fraction",
+        "decay_fraction",
+        "decay",
+        "final_lr",
+        "gradient_clip",
+        "coefficient_warmup_fraction",
+        "target_l0",
+        "finetune_fraction",
+    )
 
     def __post_init__(self) -> None:
-        check_at_least("trainer.steps", self.steps, 1)
-        check_at_least("trainer.batch_size", self.batch_size, 1)
-        check_positive("trainer.lr", self.lr)
-        check_choice("trainer.dead_latents", self.dead_latents, DEAD_LATENT_TREATMENTS)
-        check_choice("trainer.decoder_bias_start", self.decoder_bias_start, DECODER_BIAS_STARTS)
-        check_at_least("trainer.dead_window", self.dead_window, 1)
-        check_at_least("trainer.ghost_cooldown", self.ghost_cooldown, 0)
-        check_at_least("trainer.fire_threshold", self.fire_threshold, 0)
-        for name in ("warmup_fraction", "decay_fraction"):
+        for name, allowed in (
+            ("decay", DECAYS),
+            ("objective", OBJECTIVES),
+            ("output_error", OUTPUT_ERRORS),
+            ("input_scaling", INPUT_SCALINGS),
+            ("dead_latents", DEAD_LATENT_TREATMENTS),
+            ("decoder_bias_start", DECODER_BIAS_STARTS),
+        ):
+            check_choice(f"trainer.{name}", getattr(self, name), allowed)
+        for name in ("steps", "batch_size", "dead_window", "resample_every", "history_points"):
+            check_at_least(f"trainer.{name}", getattr(self, name), 1)
+        for name in ("downstream", "ghost_cooldown", "auxiliary_coefficient", "fire_threshold"):
+            check_at_least(f"trainer.{name}", getattr(self, name), 0)
+        for name in ("lr", "control_rate"):
+            check_positive(f"trainer.{name}", getattr(self, name))
+        for name in ("gradient_clip", "target_l0"):
+            if getattr(self, name) is not None:
+                check_positive(f"trainer.{name}", getattr(self, name))
+        for name in (
+            "warmup_fraction",
+            "decay_fraction",
+            "final_lr",
+            "coefficient_warmup_fraction",
+        ):
             check_interval(f"trainer.{name}", getattr(self, name), 0, 1)
         if self.warmup_fraction + self.decay_fraction > 1:
             raise ConfigError(
                 f"trainer.warmup_fraction + trainer.decay_fraction = "
                 f"{self.warmup_fraction + self.decay_fraction:g}: must be at most 1"
             )
-        for name in ("beta1", "beta2"):
-            beta = getattr(self, name)
-            if not 0 <= beta < 1:
-                raise ConfigError(f"trainer.{name} = {beta}: must lie in [0, 1)")
+        for name in ("beta1", "beta2", "finetune_fraction"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ConfigError(f"trainer.{name} = {value}: must lie in [0, 1)")
+
+    @property
+    def finetune_from(self) -> int:
+        """First step at which only the decoder is trained; `steps` if there is none."""
+        return self.steps - round(self.finetune_fraction * self.steps)
 
     def lr_factor(self, first_step: int, n_steps: int) -> Tensor:
         """Learning rate over its peak for steps `first_step` onwards, `[n_steps]`, float64."""
-        step = torch.arange(first_step, first_step + n_steps, dtype=torch.float64)
+        step = _steps(first_step, n_steps)
         factor = torch.ones(n_steps, dtype=torch.float64)
+        if self.decay_fraction > 0:
+            left = ((self.steps - step) / (self.decay_fraction * self.steps)).clamp(max=1)
+            if self.decay == "cosine":
+                left = (1 - torch.cos(torch.pi * left)) / 2
+            factor = self.final_lr + (1 - self.final_lr) * left
         if self.warmup_fraction > 0:
             factor = torch.minimum(factor, (step + 1) / (self.warmup_fraction * self.steps))
-        if self.decay_fraction > 0:
-            factor = torch.minimum(factor, (self.steps - step) / (self.decay_fraction * self.steps))
         return factor
+
+    def coefficient_factor(self, first_step: int, n_steps: int) -> Tensor:
+        """Coefficient over its final value, `[n_steps]`, float64; 0 in the fine-tuning."""
+        step = _steps(first_step, n_steps)
+        factor = torch.ones(n_steps, dtype=torch.float64)
+        if self.coefficient_warmup_fraction > 0:
+            factor = (step / (self.coefficient_warmup_fraction * self.steps)).clamp(max=1)
+        return torch.where(step < self.finetune_from, factor, torch.zeros_like(factor))
+
+    def encoder_share(self, first_step: int, n_steps: int) -> Tensor:
+        """Share of the learning rate that the encoder has: 1, 0 in the fine-tuning, `[n_steps]`."""
+        return (_steps(first_step, n_steps) < self.finetune_from).double()
+
+
+def _steps(first_step: int, n_steps: int) -> Tensor:
+    return torch.arange(first_step, first_step + n_steps, dtype=torch.float64)

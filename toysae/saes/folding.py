@@ -44,3 +44,21 @@ def without_constant_factor(sae: SAE) -> SAE:
         "b_dec": params["b_dec"] / factor,
     }
     return SAE(family, {**params, **folded}, NoScaling())
+
+
+def fold_factor(params: Mapping[str, Tensor], factors: Tensor) -> Params:
+    """Parameters that do on `x` what `params` do on `factor * x`, reconstructions divided by it.
+
+    Activations stay as they are. For families that read `x` through `W_enc` alone.
+
+    Args:
+        params: parameters of a stack.
+        factors: one for each member, `[M]`, `> 0`.
+    """
+    factor = factors[:, None, None]
+    return {
+        **params,
+        "W_enc": params["W_enc"] * factor,
+        "W_dec": params["W_dec"] / factor,
+        "b_dec": params["b_dec"] / factors[:, None],
+    }

@@ -220,7 +220,7 @@ def train_chunk(
     silent_steps, cooldown, frozen_at,
     lr, coefficient, beta1, beta2, first_step,
     unit_norm, ghost_window, ghost_cooldown, fire_threshold,
-    error_out, penalty_out,
+    error_out, penalty_out, l0_out,
 ):  # fmt: skip
     """Train members `first <= i < last` on every batch of a chunk, in place.
 
@@ -239,7 +239,7 @@ def train_chunk(
         ghost_window: silent for more steps than this, a latent is dead; negative: no ghosts.
         ghost_cooldown: steps over which a revived latent's penalty returns.
         fire_threshold: a latent fires above this value.
-        error_out, penalty_out: mean error, and coefficient times penalty, `[M, steps]`.
+        error_out, penalty_out, l0_out: mean error, coefficient times penalty, and L0, `[M, steps]`.
     """
     steps, d, batch = x.shape[1], x.shape[2], x.shape[3]
     n_latents = b_enc.shape[1]
@@ -276,14 +276,17 @@ def train_chunk(
             _decode(latents, wd, bd, reconstruction)
             error_out[i, t] = _error_and_loss(xt, reconstruction, wt, error)
             total_penalty = _ZERO
+            total_firings = np.int64(0)
             for j in range(n_latents):
                 row, total, firings = latents[j], _ZERO, np.int32(0)
                 for s in range(batch):
                     total += row[s]
                     firings += np.int32(row[s] > fire_threshold)
                 total_penalty += penalty[j] * total
+                total_firings += firings
                 silent_steps[i, j] = 0 if firings > 0 else silent_steps[i, j] + 1
             penalty_out[i, t] = total_penalty
+            l0_out[i, t] = np.float32(total_firings) / np.float32(batch)
             # Not `math.isfinite`: it subtracts the value from itself, which "reassoc" folds to 0.
             if not abs(error_out[i, t] + total_penalty) <= _LARGEST:
                 frozen_at[i] = first_step + t

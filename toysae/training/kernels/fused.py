@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from toysae.saes.relu import ReLU
 from toysae.saes.trainable import TrainableFamily
+from toysae.training.member import Member
+from toysae.training.objectives import Local, Objective
 from toysae.training.state import Chunk, ChunkLoss, StackState
 from toysae.training.trainer import Trainer
 
@@ -18,7 +19,7 @@ LARGEST_FUSED = 256
 
 
 class FusedKernel:
-    """One member at a time through `toysae.training.fused.train_chunk`."""
+    """One member at a time through `toysae.training.kernels.fused_loops.train_chunk`."""
 
     name = "fused CPU kernel (Numba)"
 
@@ -29,23 +30,40 @@ class FusedKernel:
         self._pool = ThreadPoolExecutor(threads)
 
     @staticmethod
-    def runs(family: TrainableFamily, d_hidden: int, device: torch.device) -> bool:
-        """Whether this kernel exists for the family, shape and device."""
-        return (
-            device.type == "cpu"
-            and isinstance(family, ReLU)
-            and not family.subtract_decoder_bias
-            and d_hidden * family.n_latents <= LARGEST_FUSED
-        )
+    def refusal(member: Member, objective: Objective) -> str:
+        """Why this kernel cannot train a stack like `member`; empty if it can."""
+        family, trainer = member.sae, member.trainer
+        form = family.fast_form
+        if member.stream.device.type != "cpu":
+            return "the fused kernel runs on the CPU"
+        if form is None or form.activation != "relu" or form.penalty != "l1":
+            return f"no fused kernel for {family.name}"
+        if member.stream.space.d_hidden * family.n_latents > LARGEST_FUSED:
+            return f"more than {LARGEST_FUSED} weights"
+        if (
+            family.subtract_decoder_bias
+            or form.penalty_by_decoder_norm
+            or family.has_orthogonality
+            or family.has_frequency
+            or not isinstance(objective, Local)
+            or trainer.dead_latents == "auxiliary"
+            or trainer.gradient_clip is not None
+            or trainer.target_l0 is not None
+            or trainer.finetune_fraction > 0
+        ):
+            return "not in the fused kernel"
+        return ""
 
     def advance(self, state: StackState, chunk: Chunk) -> ChunkLoss:
         """Train all members on every batch of the chunk, changing `state` in place."""
-        from toysae.training.fused import train_chunk  # compiling costs seconds: only when used
+        # Compiling costs seconds: only when used.
+        from toysae.training.kernels.fused_loops import train_chunk
 
         x, weight = self._samples_innermost(chunk)
         members = len(state.frozen_at)
         error = np.full((members, chunk.n_steps), np.nan, np.float32)
         penalty = np.full((members, chunk.n_steps), np.nan, np.float32)
+        l0 = np.full((members, chunk.n_steps), np.nan, np.float32)
         ghost = self.trainer.dead_latents == "ghost"
         arguments = (
             x,
@@ -68,12 +86,13 @@ class FusedKernel:
             np.float32(self.trainer.fire_threshold),
             error,
             penalty,
+            l0,
         )
         edges = np.linspace(0, members, self.threads + 1).astype(int).tolist()
         parts = [(a, b) for a, b in pairwise(edges) if a < b]
         list(self._pool.map(lambda part: train_chunk(*part, *arguments), parts))
         state.step += chunk.n_steps
-        return ChunkLoss(torch.from_numpy(error), torch.from_numpy(penalty))
+        return ChunkLoss(*(torch.from_numpy(part) for part in (error, penalty, l0)))
 
     def _samples_innermost(self, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
         """Data `[streams, steps, d, batch]` and error weights `[streams, steps, batch]`."""

@@ -1,0 +1,56 @@
+"""Scaling of the activations that a stack reads, each stream by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from toysae.errors import ConfigError
+from toysae.hidden.stream import Stream
+from toysae.saes.base import SAE, Params
+from toysae.saes.folding import fold_factor
+from toysae.saes.scaling import LayerNorm, NoScaling, Scaling
+from toysae.saes.trainable import TrainableFamily
+
+#: The mean norm is that of so many samples.
+_NORM_SAMPLES = 8192
+
+
+class InputScaling:
+    """What `trainer.input_scaling` does to a stack.
+
+    `unit_mean_norm` multiplies by `sqrt(d) / E||x||` of the member's stream ("Circuits Updates -
+    April 2024", Anthropic); it is folded into the weights at the end, so that the trained SAE reads
+    activations as they are. `layer_norm` stays a part of the SAE.
+    """
+
+    def __init__(self, name: str, streams: Sequence[Stream]) -> None:
+        self.name = name
+        self._layer_norm = LayerNorm()
+        self._factors = [self._factor(stream) for stream in streams]
+
+    def _factor(self, stream: Stream) -> float:
+        if self.name != "unit_mean_norm":
+            return 1.0
+        norm = float(stream.hidden(0, _NORM_SAMPLES).norm(dim=1).double().mean())
+        if not norm > 0:
+            raise ConfigError(
+                "trainer.input_scaling = 'unit_mean_norm': every hidden activation is 0; use 'none'"
+            )
+        return math.sqrt(stream.space.d_hidden) / norm
+
+    def scale(self, stream: int, x: Tensor) -> Tensor:
+        """What SAEs read of samples `x [n, d]` of a stream."""
+        if self.name == "layer_norm":
+            return self._layer_norm.scale(x).x
+        return x if self.name == "none" else x * self._factors[stream]
+
+    def finished(self, family: TrainableFamily, params: Params, stream_of: Tensor) -> SAE:
+        """The trained SAEs, which read activations that are not scaled."""
+        if self.name == "unit_mean_norm":
+            factors = params["W_dec"].new_tensor(self._factors)[stream_of]
+            params = fold_factor(params, factors)
+        scaling: Scaling = self._layer_norm if self.name == "layer_norm" else NoScaling()
+        return SAE(family, params, scaling)
