@@ -16,20 +16,14 @@ Compilation and import are not timed.
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
-import os
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training import machine
+from benchmarks.machine import RESULTS, machine, measure, saelens_python
 from toysae.device import resolve_device
 from toysae.results.files import write_json
 
-RESULTS = Path(__file__).parent / "results"
 SAELENS_WORKER = Path(__file__).parent / "_generators_saelens.py"
 
 #: By case: how many times as many samples a second as sae-lens it should make.
@@ -38,27 +32,11 @@ BARS = {"synth_sae_bench_16k": 30, "correlated": 50}
 SIZES = (128, 1024, 8192, 65_536, 1_048_576)
 
 
-def measure(command: Sequence[str]) -> dict[str, Any]:
-    """What a worker prints, run with one thread."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if ended.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed:\n{ended.stderr}")
-    return json.loads(ended.stdout.splitlines()[-1])
-
-
 def toysae_worker(case: str, arguments: argparse.Namespace, features: int = 0) -> list[str]:
     """The command that times toysae."""
     options = {"features": features, "repeats": arguments.repeats, "device": arguments.device}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     return [sys.executable, "-m", "benchmarks._generators_toysae", case, *flags]
-
-
-def saelens_python(given: str | None) -> str | None:
-    """The interpreter that has sae-lens: the given one, else this one if it has it."""
-    if given is not None:
-        return given
-    return sys.executable if importlib.util.find_spec("sae_lens") else None
 
 
 def compare(arguments: argparse.Namespace, python: str | None) -> list[dict[str, Any]]:

@@ -1,231 +1,126 @@
-"""How much faster is a stack than the same SAEs trained one after another?
+"""How much faster are SAEs trained in a stack than one after another?
 
-    python -m benchmarks.training [--members 64] [--steps 200] [--write]
+    python -m benchmarks.training [CASE ...] [--members 32] [--saelens-python PATH] [--write]
 
-In one run on one machine, data included, microseconds per member and step of
+In one run on one machine, each measurement in a process of its own, batch 1,024: microseconds of
+the clock per member and step of
 
-- `toysae.training.stack.train` with one thread and with all cores;
-- a plain torch loop on one thread: `nn.Module`, autograd, `torch.optim.Adam`, decoder rows held at
-  norm 1 and their parallel gradient removed.
+- `toysae.training.stack.train` with all cores, data included;
+- a plain torch loop (`nn.Module`, autograd, `torch.optim.Adam`, decoder rows held at norm 1 and
+  their parallel gradient removed), data included; it starts from the same parameters and reads the
+  same streams, so that its decoder must agree;
+- sae-lens's own trainer, where it is installed: here, or for the Python interpreter at
+  `--saelens-python`. Its data are prepared beforehand: what its generator takes is a column of its
+  own and is in no ratio.
 
-Both start from the same parameters and read the same streams, so their decoders must agree.
-Compilation is not timed; it takes about 5 seconds in every process.
+The last two run with one thread and with all cores; the better one counts. Where SAEs with L1 start
+dense, the first steps are not timed: see `skipped` in `benchmarks._training_toysae`. Compilation is
+not timed either.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from toysae.device import one_torch_thread
-from toysae.draws import CPU
+from benchmarks._training_toysae import CASES, Case
+from benchmarks.machine import RESULTS, machine, measure, saelens_python
 from toysae.generators.composed_sets import ComposedSets
-from toysae.hidden.base import HiddenSpace
-from toysae.hidden.stream import BLOCK, Stream
+from toysae.generators.independent import Independent
 from toysae.results.files import write_json
-from toysae.results.provenance import provenance
-from toysae.saes.base import Params
 from toysae.saes.relu import ReLU
-from toysae.training.initial import initial_params
-from toysae.training.member import Member
-from toysae.training.stack import TrainedStack, train
-from toysae.training.trainer import Trainer
 
-T = TypeVar("T")
-
-RESULT = Path(__file__).parent / "results" / "training_cpu.json"
-
-#: As in a sweep: every seed's data are shared by the members that differ in learning rate and l1.
-STREAMS = 8
-
-#: So many members go through the plain loop, whose time per member does not depend on their number.
-PLAIN_MEMBERS = 8
-
-#: The machine may be busy: every time is the least of so many.
-REPEATS = 3
-
-PLANE = HiddenSpace(torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]]))
-AXES = HiddenSpace(torch.eye(4))
-
-PUBLISHED = Trainer(beta1=0.0, dead_latents="ghost", decoder_bias_start="geometric_median")
+SAELENS_WORKER = Path(__file__).parent / "_training_saelens.py"
 
 
-@dataclass(frozen=True)
-class Case:
-    """One protocol at one size."""
+def stacked(name: str, members: int, repeats: int) -> dict[str, Any]:
+    """The stack with all cores."""
+    return measure(
+        [sys.executable, "-m", "benchmarks._training_toysae", "stack", name,
+         "--members", str(members), "--repeats", str(repeats)]
+    )  # fmt: skip
 
-    name: str
-    space: HiddenSpace
-    sae: ReLU
-    trainer: Trainer
-    note: str = ""
 
-    def members(self, n: int, steps: int) -> list[Member]:
-        """Members over `STREAMS` seeds that differ in learning rate and l1."""
-        trainer = replace(self.trainer, steps=steps)
-        return [
-            Member(
-                replace(self.sae, l1=0.05 * (1 + i // STREAMS % 4)),
-                replace(trainer, lr=1e-3 / (1 + i // STREAMS % 3)),
-                Stream(ComposedSets(), self.space, i % STREAMS),
-                seed=i,
+def plain(name: str, repeats: int) -> dict[str, Any]:
+    """The plain loop, on the number of threads that suits it better."""
+    return min(
+        (
+            measure(
+                [sys.executable, "-m", "benchmarks._training_toysae", "plain", name,
+                 "--threads", str(threads), "--repeats", str(repeats)],
+                threads,
             )
-            for i in range(n)
-        ]
+            for threads in thread_counts()
+        ),
+        key=lambda found: found["us"],
+    )  # fmt: skip
 
 
-CASES = (
-    Case("plain protocol, d=2, 8 latents", PLANE, ReLU(n_latents=8), Trainer()),
-    Case("plain protocol, d=4, 8 latents", AXES, ReLU(n_latents=8), Trainer()),
-    Case(
-        "published protocol, d=2, 4 latents",
-        PLANE,
-        ReLU(n_latents=4, normalize_error=True, initialisation="independent"),
-        PUBLISHED,
-        f"the plain loop has no ghost gradients; they begin after {PUBLISHED.dead_window} steps",
-    ),
-)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Outcome of one case.
-
-    Attributes:
-        plain, stacked, threaded: microseconds per member and step of the plain loop, and of the
-            stack with one thread and with all cores.
-        difference: largest absolute difference of a decoder entry between loop and stack.
-    """
-
-    case: Case
-    plain: float
-    stacked: float
-    threaded: float
-    difference: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "case": self.case.name,
-            "note": self.case.note,
-            "plain_us": self.plain,
-            "stack_one_thread_us": self.stacked,
-            "stack_all_cores_us": self.threaded,
-            "ratio_one_thread": self.plain / self.stacked,
-            "ratio_all_cores": self.plain / self.threaded,
-            "largest_decoder_difference": self.difference,
-        }
-
-
-class PlainSAE(nn.Module):
-    """One SAE as one would write it."""
-
-    def __init__(self, params: Params, *, l1: float, normalize_error: bool) -> None:
-        super().__init__()
-        self.encoder = nn.Parameter(params["W_enc"].clone())
-        self.encoder_bias = nn.Parameter(params["b_enc"].clone())
-        self.decoder = nn.Parameter(params["W_dec"].clone())
-        self.decoder_bias = nn.Parameter(params["b_dec"].clone())
-        self.l1 = l1
-        self.normalize_error = normalize_error
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Loss on samples `[n, d]`."""
-        latents = torch.relu(x @ self.encoder + self.encoder_bias)
-        error = (latents @ self.decoder + self.decoder_bias - x).square().sum(1)
-        if self.normalize_error:
-            error = error / x.square().sum(1)
-        return error.mean() + self.l1 * latents.sum(1).mean()
-
-    @torch.no_grad()
-    def normalize_decoder(self) -> None:
-        """Decoder rows at norm 1."""
-        self.decoder.div_(self.decoder.norm(dim=1, keepdim=True))
-
-    @torch.no_grad()
-    def remove_parallel_gradient(self) -> None:
-        """No gradient along the decoder rows."""
-        gradient = self.decoder.grad
-        assert gradient is not None
-        gradient.sub_((gradient * self.decoder).sum(1, keepdim=True) * self.decoder)
-
-
-def train_plain(member: Member) -> Tensor:
-    """Train one member by a plain torch loop; its decoder `[m, d]`."""
-    assert isinstance(member.sae, ReLU)
-    trainer = member.trainer
-    params = {name: p[0] for name, p in initial_params([member], CPU).items()}
-    sae = PlainSAE(params, l1=member.sae.l1, normalize_error=member.sae.normalize_error)
-    optimizer = torch.optim.Adam(sae.parameters(), betas=(trainer.beta1, trainer.beta2))
-    lr = (trainer.lr * trainer.lr_factor(0, trainer.steps)).tolist()
-    per_block = BLOCK // trainer.batch_size
-    for step in range(trainer.steps):
-        if step % per_block == 0:
-            block = member.stream.hidden(step * trainer.batch_size, BLOCK)
-        start = step % per_block * trainer.batch_size
-        sae.normalize_decoder()
-        optimizer.zero_grad()
-        sae(block[start : start + trainer.batch_size]).backward()
-        sae.remove_parallel_gradient()
-        optimizer.param_groups[0]["lr"] = lr[step]
-        optimizer.step()
-    sae.normalize_decoder()
-    return sae.decoder.detach()
-
-
-def measure(case: Case, n_members: int, steps: int) -> Timing:
-    """Time one case and compare what both ways came to."""
-    members = case.members(n_members, steps)
-    few = members[:PLAIN_MEMBERS]
-    one_stack(case.members(2, 2), 1)  # compiles
-    stacked, stack = least_time(lambda: one_stack(members, 1))
-    threaded, _ = least_time(lambda: one_stack(members, os.cpu_count()))
-    plain, decoders = least_time(lambda: [train_plain(member) for member in few])
-    difference = (torch.stack(decoders) - stack.sae.decoder[: len(few)]).abs().max()
-    per_stack, per_few = (1e6 / (n * steps) for n in (n_members, len(few)))
-    return Timing(
-        case, plain * per_few, stacked * per_stack, threaded * per_stack, float(difference)
+def saelens(python: str, case: Case) -> dict[str, Any]:
+    """A step of sae-lens, on the number of threads that suits it better."""
+    sizes = {
+        "--d": case.hidden_space().d_hidden,
+        "--latents": case.sae.n_latents,
+        "--features": case.generator.n_features,
+        "--probability": firing(case),
+        "--k": getattr(case.sae, "k", 1),
+        "--steps": 4 if case.sae.n_latents > 1000 else 40,
+    }
+    flags = [text for flag, value in sizes.items() for text in (flag, str(value))]
+    return min(
+        (
+            measure(
+                [python, str(SAELENS_WORKER), case.sae.name, *flags, "--threads", str(threads)],
+                threads,
+            )
+            for threads in thread_counts()
+        ),
+        key=lambda found: found["step_us"],
     )
 
 
-def one_stack(members: Sequence[Member], threads: int | None) -> TrainedStack:
-    """All members in one stack."""
-    (stack,) = train(members, threads=threads)
-    return stack
+def firing(case: Case) -> float:
+    """How often a feature of the case fires."""
+    assert isinstance(case.generator, (ComposedSets, Independent))
+    return float(case.generator.truth().marginals.mean())
 
 
-def least_time(work: Callable[[], T]) -> tuple[float, T]:
-    """Least seconds of `REPEATS` calls, and the last result."""
-    seconds = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        result = work()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds), result
+def thread_counts() -> list[int]:
+    """One thread, and one a core."""
+    return sorted({1, os.cpu_count() or 1})
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    about = provenance([], CPU)
-    about.pop("command")
-    return {**about, "machine": platform.machine(), "cores": os.cpu_count(), "cpu": _cpu()}
+def row(name: str, arguments: argparse.Namespace, python: str | None) -> dict[str, Any]:
+    """Measure one case all ways."""
+    case = CASES[name]
+    members = 1 if case.sae.n_latents > 1000 else arguments.members
+    found: dict[str, Any] = {"case": name, "bar": case.bar}
+    found["toysae"] = stacked(name, members, arguments.repeats)
+    if isinstance(case.sae, ReLU):
+        found["plain"] = plain(name, arguments.repeats)
+        found["ratio_to_plain"] = found["plain"]["us"] / found["toysae"]["us"]
+    if python is not None:
+        found["saelens"] = saelens(python, case)
+        found["ratio_to_saelens"] = found["saelens"]["step_us"] / found["toysae"]["us"]
+    return found
 
 
-def _cpu() -> str:
-    """Model of the processor where the system says it, else its architecture."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
+def line(found: dict[str, Any]) -> str:
+    """A case as a line of the table."""
+    ours = found["toysae"]
+    text = f"{found['case']:18}{ours['members']:8}{ours['l0']:7.1f}{ours['us']:12.2f}"
+    if "plain" in found:
+        text += f"{found['plain']['us']:12.0f}{found['ratio_to_plain']:8.1f}x"
+    else:
+        text += f"{'':21}"
+    if "saelens" in found:
+        text += f"{found['saelens']['step_us']:12.0f}{found['ratio_to_saelens']:8.1f}x"
+        text += f"{found['bar']:6.0f}x" if found["bar"] else f"{'':7}"
+        text += f"{found['saelens']['data_us']:10.0f}"
+    return text
 
 
 def main() -> None:
@@ -235,37 +130,34 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--members", type=int, default=64, help="SAEs in a stack")
-    parser.add_argument("--steps", type=int, default=200, help="steps of batch 1024")
-    parser.add_argument("--write", action="store_true", help=f"keep the numbers in {RESULT.name}")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}")
+    parser.add_argument("--members", type=int, default=32, help="SAEs in a stack")
+    parser.add_argument("--repeats", type=int, default=3, help="the least of so many counts")
+    parser.add_argument(
+        "--saelens-python", help="Python interpreter in which sae-lens is installed"
+    )
+    parser.add_argument("--write", action="store_true", help=f"keep the numbers in {RESULTS.name}/")
     arguments = parser.parse_args()
-    one_torch_thread()
+    unknown = sorted(set(arguments.cases) - set(CASES))
+    if unknown:
+        parser.error(f"unknown case {', '.join(unknown)}; known are {', '.join(CASES)}")
     about = machine()
+    python = saelens_python(arguments.saelens_python)
+    print(f"{about['cpu']}, {about['cores']} cores; microseconds per member-step\n")
     print(
-        f"{arguments.members} SAEs on {STREAMS} data streams, {arguments.steps} steps of "
-        f"{Trainer().batch_size}, data included; least of {REPEATS} runs\n"
-        f"{about['cpu']}, {about['cores']} cores, torch {torch.__version__}; the plain loop is "
-        f"timed on {min(PLAIN_MEMBERS, arguments.members)} SAEs, one thread\n"
+        f"{'case':18}{'members':>8}{'L0':>7}{'toysae':>12}{'plain loop':>12}{'ratio':>9}"
+        f"{'sae-lens':>12}{'ratio':>9}{'bar':>7}{'its data':>10}"
     )
-    print(
-        f"{'microseconds per member-step':36}{'plain':>8}{'1 thread':>10}{'ratio':>8}"
-        f"{'all cores':>11}{'ratio':>8}{'difference':>12}"
-    )
-    timings = []
-    for case in CASES:
-        t = measure(case, arguments.members, arguments.steps)
-        timings.append(t)
-        print(
-            f"{case.name:36}{t.plain:8.0f}{t.stacked:10.2f}{t.plain / t.stacked:7.0f}x"
-            f"{t.threaded:11.2f}{t.plain / t.threaded:7.0f}x{t.difference:12.1e}"
-        )
-        if case.note:
-            print(f"  ({case.note})")
+    rows = []
+    for name in arguments.cases or CASES:
+        rows.append(row(name, arguments, python))
+        print(line(rows[-1]), flush=True)
+    if python is None:
+        print("(sae-lens is not installed here; --saelens-python PATH names an interpreter)")
     if arguments.write:
-        RESULT.parent.mkdir(exist_ok=True)
-        sizes = {"members": arguments.members, "streams": STREAMS, "steps": arguments.steps}
-        write_json(RESULT, {**sizes, **about, "cases": [t.to_dict() for t in timings]})
-        print(f"\nwritten to benchmarks/results/{RESULT.name}")
+        path = RESULTS / "training_cpu.json"
+        write_json(path, {**about, "cases": rows})
+        print(f"\nwritten to benchmarks/results/{path.name}")
 
 
 if __name__ == "__main__":

@@ -19,26 +19,36 @@ if TYPE_CHECKING:
     from toysae.runs.training import TrainedRun
 
 
-def train(configs: Sequence[DictConfig]) -> Iterator[tuple[int, TrainedRun | Exception]]:
-    """Train the runs that the configurations describe, together where they can be."""
+def train(
+    configs: Sequence[DictConfig], directory: Path
+) -> Iterator[tuple[int, TrainedRun | Exception]]:
+    """Train the runs that the configurations describe, together where they can be.
+
+    Unfinished stacks are saved in `directory`, and go on if they are found there.
+    """
     from toysae.device import one_torch_thread
     from toysae.errors import ConfigError
     from toysae.progress import progress
-    from toysae.runs.config import RunConfig, parse, parse_threads
+    from toysae.results.layout import STACKS
+    from toysae.runs.config import RunConfig, parse, parse_save_every, parse_threads
     from toysae.runs.training import train_runs
+    from toysae.training.saved import Saves
 
     one_torch_thread()
     runs: dict[int, RunConfig] = {}
-    threads = None
+    threads, save_every = None, 0.0
     for index, config in enumerate(configs):
         try:
-            threads = parse_threads(config)
+            threads, save_every = parse_threads(config), parse_save_every(config)
             runs[index] = parse(config)
         except ConfigError as error:
             yield index, error
     positions = list(runs)
+    saves = Saves(directory / STACKS, save_every)
     with progress(sum(run.member_steps for run in runs.values()), "training") as advance:
-        for index, outcome in train_runs(list(runs.values()), threads=threads, progress=advance):
+        for index, outcome in train_runs(
+            list(runs.values()), threads=threads, progress=advance, saves=saves
+        ):
             yield positions[index], outcome
 
 

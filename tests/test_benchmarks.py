@@ -1,18 +1,35 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
+import torch
 from commands import ROOT, run_apart
 
 
-def test_training_prints_a_row_a_case_and_both_ways_agree():
-    ended = run_apart("benchmarks.training", ROOT, "--members", "2", "--steps", "5")
+def test_training_prints_a_row_a_case():
+    ended = run_apart("benchmarks.training", ROOT, "d2_m8", "--members", "2", "--repeats", "1")
     assert ended.returncode == 0, ended.stderr
-    rows = [line for line in ended.stdout.splitlines() if " protocol, d=" in line]
-    assert len(rows) == 3
-    for row in rows:
-        assert float(row.split()[-1]) < 1e-5
+    (row,) = [line.split() for line in ended.stdout.splitlines() if line.startswith("d2_m8")]
+    _, members, l0, ours, plain, ratio = row[:6]
+    assert members == "2"
+    assert 1 < float(l0) < 8
+    assert float(ratio.rstrip("x")) == pytest.approx(float(plain) / float(ours), rel=0.02)
+
+
+def test_training_refuses_a_case_that_it_does_not_know():
+    ended = run_apart("benchmarks.training", ROOT, "d3_m9")
+    assert ended.returncode == 2
+    assert "unknown case d3_m9; known are d2_m8, " in ended.stderr
+
+
+def test_both_ways_of_training_agree():
+    ended = run_apart(
+        "benchmarks._training_toysae", ROOT, "plain", "d20_m100", "--threads", "1", "--repeats", "1"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["difference"] < 1e-3
 
 
 def test_worker_of_generators_prints_what_it_measured():
@@ -35,3 +52,23 @@ def test_generators_prints_a_row_a_case_and_a_size():
     for case, rows in (("synth_sae_bench_16k", 1), ("correlated", 1), ("independent", 2)):
         assert first_words.count(case) == rows
     assert first_words.count("tree") == 2
+
+
+def test_gpu_benchmark_says_in_a_line_that_there_is_no_gpu():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    ended = run_apart("benchmarks.training_gpu", ROOT)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "this machine has no CUDA device: nothing is measured\n"
+
+
+def test_roofline_of_a_shape():
+    """d 2, 3 latents: 17 parameters; 10 * 1024 * 6 FLOP; 544 + 4096 * 28 bytes."""
+    from benchmarks.training_gpu import Shape, peaks
+
+    assert Shape(2, 3).parameters == 17
+    assert Shape(2, 3).floor(bandwidth=1.0, flops=math.inf) == 544 + 4096 * 28
+    assert Shape(2, 3).floor(bandwidth=math.inf, flops=2.0) == 10 * 1024 * 6 / 2
+    assert peaks("NVIDIA H200")[0] == 4.8e12
+    assert peaks("NVIDIA H100 PCIe")[0] == 2.0e12
+    assert all(math.isnan(peak) for peak in peaks("a device of tomorrow"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from toysae.draws import Draws
-from toysae.draws_kernel import next_gap, next_uint64, next_uniform
+from toysae.draws_kernel import fill_uniform, next_gap, next_uint64, next_uniform
 
 
 def reference(state):
@@ -35,6 +35,17 @@ def test_uniform_numbers_are_those_of_numpy():
     state = Draws(5).kernel_state("a")
     expected = np.random.Generator(reference(state)).random(20)
     np.testing.assert_array_equal([next_uniform(state) for _ in range(20)], expected)
+
+
+@pytest.mark.parametrize("n", [0, 1, 6, 7])
+def test_two_uniform_numbers_come_out_of_64_bits(n):
+    """Of 24 bits each: the highest ones, and those above the lowest byte."""
+    state = Draws(5).kernel_state("a")
+    words = [int(word) for word in reference(state).random_raw((n + 1) // 2)]
+    expected = [part / 2**24 for word in words for part in (word >> 40, word >> 8 & 0xFFFFFF)]
+    numbers = np.full(n, np.nan, np.float32)
+    fill_uniform(state, numbers)
+    assert numbers.tolist() == expected[:n]
 
 
 @pytest.mark.parametrize("p", [0.9, 0.3, 0.01])

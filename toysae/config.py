@@ -38,7 +38,20 @@ from toysae.hidden.orthonormal import Orthonormal
 from toysae.hidden.random_unit import RandomUnit
 from toysae.hidden.readout import ReadoutConfig
 from toysae.hidden.toy_model import ToyModel
+from toysae.saes.batch_topk import BatchTopK
+from toysae.saes.gated import Gated
+from toysae.saes.jumprelu import JumpReLU
+from toysae.saes.l0_penalty import L0
+from toysae.saes.lista import Lista
+from toysae.saes.log_penalty import Log
+from toysae.saes.lp import Lp
+from toysae.saes.matching_pursuit import MatchingPursuit
+from toysae.saes.matryoshka import Matryoshka
+from toysae.saes.matryoshka_relu import MatryoshkaReLU
 from toysae.saes.relu import ReLU
+from toysae.saes.tanh_penalty import Tanh
+from toysae.saes.tied import Tied
+from toysae.saes.topk import TopK
 from toysae.saes.trainable import TrainableFamily
 from toysae.training.trainer import Trainer
 
@@ -73,7 +86,22 @@ GENERATORS: dict[str, type[Generator]] = _by_own_name(
 HIDDEN_SPACES: dict[str, type[HiddenConfig]] = {
     c.name: c for c in (Antipodal, Gram, Orthogonalised, Orthonormal, RandomUnit, ToyModel)
 }
-SAES: dict[str, type[TrainableFamily]] = _by_own_name(ReLU)
+SAES: dict[str, type[TrainableFamily]] = _by_own_name(
+    ReLU,
+    Lp,
+    Log,
+    Tanh,
+    L0,
+    Tied,
+    TopK,
+    BatchTopK,
+    JumpReLU,
+    Gated,
+    Matryoshka,
+    MatryoshkaReLU,
+    MatchingPursuit,
+    Lista,
+)
 PROFILES: dict[str, type[profiles.Profile]] = _by_own_name(
     profiles.Array,
     profiles.Constant,

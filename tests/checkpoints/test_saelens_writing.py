@@ -20,19 +20,23 @@ from toysae.errors import CheckpointError, ResultsError, ShapeError
 from toysae.saes.base import SAE, SAEFamily, stack
 from toysae.saes.gated import Gated
 from toysae.saes.jumprelu import JumpReLU
+from toysae.saes.lista import Lista
+from toysae.saes.matching_pursuit import MatchingPursuit
 from toysae.saes.relu import ReLU
 from toysae.saes.scaling import ConstantFactor, ConstantNorm, LayerNorm, NoScaling, Scaling
 from toysae.saes.topk import TopK
+from toysae.saes.trainable import TrainableFamily
 
+from ._families import families, label, some_sae, some_x
 from .conftest import MakeSAE
 
 FAMILIES = [
     ReLU(n_latents=6),
     ReLU(n_latents=6, subtract_decoder_bias=True),
-    TopK(k=2),
-    TopK(k=2, rescale_by_decoder_norm=True, subtract_decoder_bias=True),
-    JumpReLU(subtract_decoder_bias=True),
-    Gated(),
+    TopK(n_latents=6, k=2),
+    TopK(n_latents=6, k=2, rescale_by_decoder_norm=True, subtract_decoder_bias=True),
+    JumpReLU(n_latents=6, subtract_decoder_bias=True),
+    Gated(n_latents=6),
 ]
 
 
@@ -67,9 +71,9 @@ def test_every_shape_is_read_back(
 ) -> None:
     families: dict[str, SAEFamily] = {
         "relu": ReLU(n_latents=n_latents),
-        "topk": TopK(k=n_latents),
-        "jumprelu": JumpReLU(),
-        "gated": Gated(),
+        "topk": TopK(n_latents=n_latents, k=n_latents),
+        "jumprelu": JumpReLU(n_latents=n_latents),
+        "gated": Gated(n_latents=n_latents),
     }
     sae = make_sae(families[family], d_hidden=d_hidden, n_latents=n_latents, seed=seed)
     with tempfile.TemporaryDirectory() as directory:
@@ -93,7 +97,7 @@ def test_constant_factor_is_folded_into_the_weights(
 
 
 def test_the_configuration_is_that_of_the_library(tmp_path: Path, make_sae: MakeSAE) -> None:
-    family = TopK(k=2, rescale_by_decoder_norm=True)
+    family = TopK(n_latents=6, k=2, rescale_by_decoder_norm=True)
     path = save(make_sae(family), tmp_path / "sae", {"hook_name": "blocks.0"})
     assert json.loads((path / "cfg.json").read_text()) == {
         "architecture": "topk",
@@ -120,6 +124,57 @@ def test_one_member_of_a_stack_in_training(tmp_path: Path, make_sae: MakeSAE) ->
         save(both, tmp_path / "both")
 
 
+@pytest.mark.parametrize("family", families(), ids=label)
+def test_every_trainable_family_is_read_back_as_one_that_is_applied_alike(
+    tmp_path: Path, family: TrainableFamily
+) -> None:
+    sae, x = some_sae(family), some_x()
+    read = load(save(sae, tmp_path / "sae")).sae
+    before, after = sae.apply(x), read.apply(x)
+    assert torch.allclose(after.latents, before.latents, rtol=1e-5, atol=1e-5)
+    assert torch.allclose(after.reconstructions, before.reconstructions, rtol=1e-5, atol=1e-5)
+    assert {read.family.subtract_decoder_bias} == {family.subtract_decoder_bias}
+
+
+@pytest.mark.parametrize(
+    ("family", "architecture"),
+    [
+        ("tied", "standard"),
+        ("batch_topk", "jumprelu"),
+        ("matryoshka", "jumprelu"),
+        ("matryoshka_relu", "standard"),
+        ("matching_pursuit", "matching_pursuit"),
+        ("lista", "toysae_lista"),
+    ],
+)
+def test_architecture_of_families_without_one_of_their_own(
+    tmp_path: Path, family: str, architecture: str
+) -> None:
+    (first, *_) = [f for f in families() if f.name == family]
+    path = save(some_sae(first), tmp_path / "sae")
+    assert json.loads((path / "cfg.json").read_text())["architecture"] == architecture
+
+
+def test_what_only_toysae_reads_is_read_back_whole(tmp_path: Path) -> None:
+    family = Lista(n_latents=7, k=1.5, widths=(2, 5), step_size=0.2, subtract_decoder_bias=False)
+    sae = some_sae(family)
+    path = save(sae, tmp_path / "sae")
+    read = load(path).sae
+    assert read.family == family
+    assert all(torch.equal(read.params[name], sae.params[name]) for name in sae.params)
+    config = json.loads((path / "cfg.json").read_text())
+    for damaged in ({"k": -1}, {"no_such_field": 1}):
+        (path / "cfg.json").write_text(json.dumps({**config, "toysae": damaged}))
+        with pytest.raises(CheckpointError, match=r"cfg\.json: not a lista SAE: "):
+            load(path)
+
+
+def test_a_factor_that_shared_weights_cannot_take_up_is_refused(tmp_path: Path) -> None:
+    sae = some_sae(MatchingPursuit(n_latents=7), ConstantFactor(2.0))
+    with pytest.raises(CheckpointError, match=r"scaling ConstantFactor\(factor=2\.0\) cannot be"):
+        save(sae, tmp_path / "sae")
+
+
 class OtherLoss(ReLU):
     """A family that is trained differently and applied alike."""
 
@@ -144,14 +199,14 @@ class Halved(NoScaling):
 
 def test_scaling_without_a_name_is_refused(tmp_path: Path, make_sae: MakeSAE) -> None:
     with pytest.raises(CheckpointError, match=r"scaling Halved\(\) cannot be written"):
-        save(make_sae(TopK(k=2), scaling=Halved()), tmp_path / "sae")
+        save(make_sae(TopK(n_latents=6, k=2), scaling=Halved()), tmp_path / "sae")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_directory_is_never_overwritten(tmp_path: Path, make_sae: MakeSAE) -> None:
     (tmp_path / "sae").mkdir()
     with pytest.raises(ResultsError, match="sae: exists already and is never overwritten"):
-        save(make_sae(TopK(k=2)), tmp_path / "sae")
+        save(make_sae(TopK(n_latents=6, k=2)), tmp_path / "sae")
     assert list((tmp_path / "sae").iterdir()) == []
 
 
@@ -164,7 +219,7 @@ def test_nothing_is_left_behind_when_writing_fails(
 
     monkeypatch.setattr(module, "save_file", full_disk)
     with pytest.raises(ResultsError, match=r"sae: cannot be written \(No space left on device\)"):
-        save(make_sae(TopK(k=2)), tmp_path / "sae")
+        save(make_sae(TopK(n_latents=6, k=2)), tmp_path / "sae")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -176,7 +231,7 @@ def test_nothing_is_left_behind_when_interrupted(
 
     monkeypatch.setattr(module, "save_file", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        save(make_sae(TopK(k=2)), tmp_path / "sae")
+        save(make_sae(TopK(n_latents=6, k=2)), tmp_path / "sae")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -189,7 +244,7 @@ def test_a_directory_that_appears_meanwhile_is_kept(
 
     monkeypatch.setattr(module, "save_file", other_writer)
     with pytest.raises(ResultsError, match="sae: cannot be written"):
-        save(make_sae(TopK(k=2)), tmp_path / "sae")
+        save(make_sae(TopK(n_latents=6, k=2)), tmp_path / "sae")
     assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*")] == [
         "sae",
         "sae/theirs",
@@ -198,15 +253,15 @@ def test_a_directory_that_appears_meanwhile_is_kept(
 
 def test_metadata_that_is_not_json_is_refused(tmp_path: Path, make_sae: MakeSAE) -> None:
     with pytest.raises(ResultsError, match="metadata cannot be written as JSON"):
-        save(make_sae(TopK(k=2)), tmp_path / "sae", {"path": tmp_path})
+        save(make_sae(TopK(n_latents=6, k=2)), tmp_path / "sae", {"path": tmp_path})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_damaged_parameters_are_refused(tmp_path: Path, make_sae: MakeSAE) -> None:
-    sae = make_sae(TopK(k=2))
+    sae = make_sae(TopK(n_latents=6, k=2))
     sae.params["b_dec"][0, 1] = math.nan
     with pytest.raises(CheckpointError, match="sae: tensor b_dec holds NaN or infinite values"):
         save(sae, tmp_path / "sae")
     with pytest.raises(CheckpointError, match=r"sparsity has shape \[5\]; expected \[6\]"):
-        save(make_sae(TopK(k=2)), tmp_path / "sae", log_sparsity=torch.zeros(5))
+        save(make_sae(TopK(n_latents=6, k=2)), tmp_path / "sae", log_sparsity=torch.zeros(5))
     assert list(tmp_path.iterdir()) == []

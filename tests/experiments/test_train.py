@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import csv
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from commands import SMALL, read_json, run_apart, run_here
+from commands import SMALL, environment, files, read_json, run_apart, run_here
 
 from experiments.train import main as train
 from toysae.checkpoints.saelens import load
@@ -14,6 +19,7 @@ from toysae.config import build_generator, build_hidden
 from toysae.hidden.stream import Stream
 from toysae.metrics.uncertainty import seed_interval
 from toysae.results.measurements import EvaluationWorld, measure_member
+from toysae.results.run import RunDirectory
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -105,9 +111,26 @@ def test_tables_hold_every_feature_and_latent_of_every_seed(run):
 def test_history_holds_the_loss_of_every_seed_over_the_steps(run):
     history = rows(run / "history.csv")
     assert [(row["seed"], int(row["step"])) for row in history] == [
-        (seed, step) for seed in "34" for step in range(30)
+        (seed, step) for seed in "34" for step in range(1, 31)
     ]
+    assert all(int(row["samples"]) == 32 * int(row["step"]) for row in history)
     assert all(float(row["error"]) > 0 for row in history)
+    assert all(0 < float(row["l0"]) <= 8 for row in history)
+    # 30 steps are soon over: measured at the end only.
+    for name in ("explained_variance", "dead", "cosine_to_truth"):
+        assert [row["step"] for row in history if row[name] != "nan"] == ["30", "30"]
+
+
+def test_history_ends_near_the_metrics(run):
+    """It is measured on other samples, and takes latents too that never fire on them."""
+    metrics = read_json(run / "metrics.json")
+    last = [row for row in rows(run / "history.csv") if row["step"] == "30"]
+    explained, cosine = (
+        sum(float(row[name]) for row in last) / 2
+        for name in ("explained_variance", "cosine_to_truth")
+    )
+    assert explained == pytest.approx(metrics["explained_variance"]["mean"], abs=0.05)
+    assert metrics["cosine_feature_to_latent"]["mean"] - 1e-6 <= cosine < 1
 
 
 def test_seeds_are_the_same_in_any_company(run, tmp_path):
@@ -130,7 +153,8 @@ def test_divergence_is_said_with_seed_and_step_and_leaves_nothing(tmp_path):
     ended = run_here(train, tmp_path, *SMALL, "trainer.lr=1e30")
     assert ended.code == 1
     assert ended.message == (
-        "2 of 2 seeds diverged (seed 0 at step 1, seed 1 at step 1); lower trainer.lr = 1e+30"
+        "2 of 2 seeds diverged (seed 0 at step 1: error not finite, "
+        "seed 1 at step 1: error not finite); lower trainer.lr = 1e+30"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -144,6 +168,83 @@ def test_finished_run_is_not_repeated(tmp_path):
     assert "nothing is overwritten" in refused.message
     assert run_here(train, tmp_path, *arguments, "resume=true").code == 0
     assert (tmp_path / "run" / "done.json").stat().st_mtime_ns == before
+
+
+def killed_in_training(directory, folder, *arguments):
+    """Run the command until a stack has been saved below `folder`, then kill it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "experiments.train", *arguments],
+        cwd=directory, env=environment(), stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        while not list((directory / folder / ".stacks").glob("*.safetensors")):
+            assert process.poll() is None
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def results(path):
+    """What a run found, byte for byte; not when, nor how long it took."""
+    return {
+        name: content
+        for name, content in files(path).items()
+        if name not in ("done.json", "provenance.json", "run.log")
+    }
+
+
+def test_killed_run_goes_on_to_the_same_bits(tmp_path):
+    arguments = (*SMALL, "trainer.steps=20000", "save_every=0")
+    killed_in_training(tmp_path, "run", *arguments, "hydra.run.dir=run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".stacks"]
+    refused = run_here(train, tmp_path, *arguments, "hydra.run.dir=run")
+    assert "holds .stacks already; nothing is overwritten: continue with resume" in refused.message
+    assert run_here(train, tmp_path, *arguments, "hydra.run.dir=run", "resume=true").code == 0
+    assert run_here(train, tmp_path, *arguments, "hydra.run.dir=whole").code == 0
+    assert results(tmp_path / "run") == results(tmp_path / "whole")
+    assert not (tmp_path / "run" / ".stacks").exists()
+    assert "goes on at step" in (tmp_path / "run" / "run.log").read_text()
+    assert "goes on at step" not in (tmp_path / "whole" / "run.log").read_text()
+
+
+def test_killed_sweep_goes_on_to_the_same_bits(tmp_path):
+    arguments = ("-m", *SMALL, "trainer.steps=20000", "save_every=0", "sae.l1=0.1,0.2",
+                 "hydra/launcher=stacked")  # fmt: skip
+    killed_in_training(tmp_path, "sweep", *arguments, "hydra.sweep.dir=sweep")
+    assert run_here(train, tmp_path, *arguments, "hydra.sweep.dir=sweep", "resume=true").code == 0
+    assert run_here(train, tmp_path, *arguments, "hydra.sweep.dir=whole").code == 0
+    for job in "01":
+        assert results(tmp_path / "sweep" / job) == results(tmp_path / "whole" / job)
+    assert "goes on at step" in (tmp_path / "sweep" / "1" / "run.log").read_text()
+    assert not (tmp_path / "sweep" / ".stacks").exists()
+
+
+def test_report_that_fails_keeps_the_training(tmp_path, monkeypatch):
+    """The disk is full when the files of the run are to be written."""
+    arguments = (*SMALL, "save_every=0", "hydra.run.dir=run")
+
+    def fails(self, name, rows):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "table", fails)
+        with pytest.raises(OSError, match="no space"):
+            run_here(train, tmp_path, *arguments)
+    assert list((tmp_path / "run" / ".stacks").iterdir())
+    assert run_here(train, tmp_path, *arguments, "resume=true").code == 0
+    assert "goes on at step 30" in (tmp_path / "run" / "run.log").read_text()
+    assert not (tmp_path / "run" / ".stacks").exists()
+
+
+def test_diverged_run_keeps_nothing(tmp_path):
+    ended = run_here(train, tmp_path, *SMALL, "trainer.lr=1e30", "save_every=0")
+    assert ended.code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["-1", "soon", "true", "null"])
+def test_save_every_is_a_number_of_seconds(value, tmp_path):
+    ended = run_here(train, tmp_path, *SMALL, f"save_every={value}")
+    assert ended.code == 1
+    assert "must be a number of seconds of at least 0" in ended.message
 
 
 FAKE_WANDB = """
@@ -181,9 +282,15 @@ def test_wandb_gets_a_copy_of_the_finished_files(tmp_path, monkeypatch):
     metrics = read_json(tmp_path / "sweep" / "7" / "metrics.json")
     assert copy["summary"]["l0.mean"] == metrics["l0"]["mean"]
     assert len(copy["steps"]) == 30
-    assert set(copy["steps"]["29"]) == {
-        f"{loss}/seed_{seed}" for loss in ("error", "penalty") for seed in (0, 1)
+    losses = {f"{name}/seed_{seed}" for name in ("error", "penalty", "l0") for seed in (0, 1)}
+    measured = {
+        f"{name}/seed_{seed}"
+        for name in ("explained_variance", "dead", "cosine_to_truth")
+        for seed in (0, 1)
     }
+    assert set(copy["steps"]["29"]) == {"samples"} | losses
+    assert set(copy["steps"]["30"]) == {"samples"} | losses | measured
+    assert copy["steps"]["30"]["samples"] == 30 * 32
 
 
 def test_without_wandb_its_logger_is_refused_before_training(tmp_path, monkeypatch):

@@ -19,7 +19,8 @@ from toysae.generators import composed_sets
 from toysae.generators.coefficients import SparseCoefficients
 from toysae.generators.composed_sets import ComposedSets
 from toysae.generators.sets import set_blocks
-from toysae.generators.sets.composed_kernel import fill
+from toysae.generators.sets.composed_kernel import TILE, uniform_tile
+from toysae.generators.shared_kernel import first_above
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.stream import BLOCK, Stream
 
@@ -75,32 +76,32 @@ def sample(generator, n=8192, seed=0):
 
 
 class TestBits:
-    """Bits of published runs: they were drawn before there could be more than two sets."""
+    """Bits of published runs."""
 
     BOOSTED = {"boosted_pairs": (("x1", "y1"),), "boost": 0.3}  # noqa: RUF012
 
     @pytest.mark.parametrize(
         ("fields", "digest"),
         [
-            ({}, "656d7ab8d0a7d6e5"),
-            ({"amplitude_correlation": 1.0, "one_hot_fraction": 0.75}, "8a4ccee8af7a9e14"),
-            ({"amplitude_correlation": 0.3, "one_hot_fraction": 0.25}, "b5668db96b2077b8"),
-            (BOOSTED, "e777a90b81e3abff"),
-            (BOOSTED | {"amplitude_correlation": 1.0}, "66a977da40eb265f"),
+            ({}, "5daee4c80e470d09"),
+            ({"amplitude_correlation": 1.0, "one_hot_fraction": 0.75}, "23fbc6a15868482f"),
+            ({"amplitude_correlation": 0.3, "one_hot_fraction": 0.25}, "4067a7f996f74db0"),
+            (BOOSTED, "2d8df9dace0f8e5a"),
+            (BOOSTED | {"amplitude_correlation": 1.0}, "2c99a532d91d91f6"),
             (
                 {
                     "sizes": (3, 5), "amplitude_correlation": 0.25, "one_hot_fraction": 0.4,
                     "boosted_pairs": (("x3", "y2"),), "boost": 0.7,
                 },
-                "f858fd84b76b114c",
+                "ff21ad27c8832f8e",
             ),
             (
                 {"sizes": (8, 8), "boosted_pairs": (("x8", "y1"),), "boost": 0.99},
-                "31b4a04e434b12bb",
+                "ea711be6927d664b",
             ),
             (
                 {"table": ((0.5, 0.0), (0.25, 0.25)), "one_hot_fraction": 0.1},
-                "18ee0a20aab3da3f",
+                "8e8de95af74232d3",
             ),
         ],
     )  # fmt: skip
@@ -111,12 +112,12 @@ class TestBits:
     def test_first_samples(self):
         generator = ComposedSets(amplitude_correlation=0.5, one_hot_fraction=0.5, **self.BOOSTED)
         expected = [
-            [0, 0.8827142715454102, 0, 0.860805869102478],
-            [0, 0.24893683195114136, 0, 0.343183308839798],
-            [0, 0.20070743560791016, 0, 0],
-            [0, 0.8089602589607239, 0.5990821123123169, 0],
-            [0.7481300234794617, 0, 0, 0],
-            [0, 0.4032309651374817, 0, 0],
+            [0, 0, 0.5196547508239746, 0],
+            [0, 0, 0, 0.5853396654129028],
+            [0.5612088441848755, 0, 0.3719690442085266, 0],
+            [0.04749131202697754, 0, 0.4663524031639099, 0],
+            [0.09335219860076904, 0, 0, 0],
+            [0.5014863014221191, 0, 0.37104862928390503, 0],
         ]
         assert generator.sample(Draws(5), 6).dense().tolist() == expected
 
@@ -268,10 +269,11 @@ class TestTorchFormulation:
     """What other devices run, against the compiled sampler of the CPU."""
 
     def by_torch(self, generator, draws, n):
-        blocks = len(generator.blocks)
-        uniform = draws.uniform("samples", (blocks + len(generator.sizes), n))
+        blocks, state = len(generator.blocks), draws.kernel_state("samples")
+        tiles = [uniform_tile(state, blocks + len(generator.sizes)) for _ in range(0, n, TILE)]
+        uniform = torch.from_numpy(np.concatenate(tiles, axis=1))[:, :n]
         f = generator.amplitude_correlation
-        return generator._outcomes.firings(uniform[:blocks], 1 - uniform[blocks:], f).dense()
+        return generator._outcomes.firings(uniform[:blocks], uniform[blocks:], f).dense()
 
     @given(generators(), st.sampled_from((0.0, 0.3, 1.0)), st.integers(0, 2**32))
     def test_gives_the_same_bits(self, generator, correlation, seed):
@@ -290,13 +292,13 @@ class TestTorchFormulation:
         """The first is drawn for 0, and the one after a cumulative probability for just that."""
         outcomes = generator._outcomes
         numbers = torch.cat([torch.zeros(1), outcomes.cumulative[:-1]])[None]
+        cumulative = outcomes.cumulative.numpy()
+        for k, level in enumerate(numbers[0].numpy()):
+            assert first_above(level, cumulative, 0, len(cumulative) - 1) == k
         half = torch.full((len(generator.sizes), numbers.shape[1]), 0.5)
-        values = torch.zeros(numbers.shape[1], generator.n_features)
-        fill(values.numpy(), *replace(generator)._kernel_arguments(numbers, half))
+        values = outcomes.firings(numbers, half, generator.amplitude_correlation).dense()
         for row, members in zip(values, outcomes.members.tolist(), strict=True):
             assert row.nonzero()[:, 0].tolist() == [k for k in members if k >= 0]
-        f = generator.amplitude_correlation
-        assert torch.equal(outcomes.firings(numbers, half, f).dense(), values)
 
 
 class TestTruth:

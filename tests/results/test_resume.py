@@ -42,6 +42,18 @@ def test_what_a_killed_or_failed_attempt_left_is_removed(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_stacks_in_training_are_kept(tmp_path):
+    stack = tmp_path / "run" / ".stacks" / "1.safetensors"
+    stack.parent.mkdir(parents=True)
+    stack.write_text("half a training")
+    assert not is_finished(tmp_path / "run", CONFIG, resume=True)
+    record_failure(tmp_path / "run", CONFIG, ConfigError("no"))
+    assert not is_finished(tmp_path / "run", CONFIG, resume=True)
+    assert [path.name for path in (tmp_path / "run").rglob("*")] == [".stacks", "1.safetensors"]
+    with pytest.raises(ResultsError, match=r"holds .stacks already"):
+        is_finished(tmp_path / "run", CONFIG, resume=False)
+
+
 def test_another_configuration_is_refused_and_kept(tmp_path):
     write_config(tmp_path, CONFIG)
     with pytest.raises(ResultsError, match=r"another sae.l1, seeds;"):

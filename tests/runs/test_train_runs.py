@@ -80,7 +80,8 @@ def test_world_that_cannot_be_made_and_divergence_fail_alone():
     assert isinstance(result[1], ConfigError)
     assert isinstance(result[2], DivergenceError)
     assert str(result[2]) == (
-        "2 of 2 seeds diverged (seed 0 at step 1, seed 1 at step 1); lower trainer.lr = 1e+30"
+        "2 of 2 seeds diverged (seed 0 at step 1: error not finite, "
+        "seed 1 at step 1: error not finite); lower trainer.lr = 1e+30"
     )
 
 

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 
 from toysae.errors import ConfigError
+from toysae.saes.fast import FastForm
 from toysae.saes.topk import TopK
 
 # x = (2, 1) has the pre-activations (2, 1.5, 1); the decoder rows have the norms 1, 2, 5.
@@ -54,11 +55,30 @@ def test_zero_decoder_row_gives_finite_reconstructions() -> None:
     assert family.decode(params, family.encode(params, X)).tolist() == [[[1.0, -1.0]]]
 
 
+def test_training_is_the_same_pass_and_only_kept_latents_learn() -> None:
+    params = {name: value.clone().requires_grad_() for name, value in PARAMS.items()}
+    forward = TopK(k=2).forward(params, X, torch.tensor(0.0))
+    assert forward.pre_activations.tolist() == [[[2.0, 1.5, 1.0]]]
+    assert forward.latents.tolist() == [[[2.0, 1.5, 0.0]]]
+    assert forward.reconstruction.tolist() == [[[3.0, 2.0]]]
+    # The residual is (1, 1); d|r|^2 / db_enc = 2 r . W_dec_j where j is kept.
+    (forward.reconstruction - X).square().sum().backward()
+    assert params["b_enc"].grad is not None
+    assert params["b_enc"].grad.tolist() == [[2.0, 4.0, 0.0]]
+
+
+def test_kernels_know_it_unless_norms_decide() -> None:
+    assert TopK(k=2).fast_form == FastForm("topk", k=2)
+    assert TopK(k=2, rescale_by_decoder_norm=True).fast_form == FastForm("topk", k=2)
+    free = TopK(k=2, rescale_by_decoder_norm=True, unit_norm_decoder=False)
+    assert free.fast_form is None
+
+
 def test_k_out_of_range_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"sae\.k = 0: must be at least 1"):
         TopK(k=0)
-    with pytest.raises(ConfigError, match=r"sae\.k = 4: must be at most 3"):
-        TopK(k=4).encode(PARAMS, X)
+    with pytest.raises(ConfigError, match=r"sae\.k = 4: must be at most sae\.n_latents = 3"):
+        TopK(n_latents=3, k=4)
 
 
 @given(seed=st.integers(0, 10_000), k=st.integers(1, 6), rescale=st.booleans())

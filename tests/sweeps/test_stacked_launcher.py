@@ -55,7 +55,7 @@ def test_failed_runs_fail_alone(both, launcher):
     completed = {int(row["run"]) for row in table if row["status"] == "completed"}
     assert completed == GOOD
     assert table[4]["failure"] == "sae.l1 = -1.0: must be at least 0"
-    assert table[1]["failure"].startswith("2 of 2 seeds diverged (seed 0 at step 1,")
+    assert table[1]["failure"].startswith("2 of 2 seeds diverged (seed 0 at step 1: error")
 
 
 def test_runs_of_one_stack_share_its_time_and_log_it(both):

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from toysae.draws import CPU
 from toysae.hidden.base import HiddenSpace
+from toysae.saes.l0_penalty import L0
+from toysae.saes.log_penalty import Log
+from toysae.saes.lp import Lp
 from toysae.saes.relu import ReLU
+from toysae.saes.tanh_penalty import Tanh
 from toysae.saes.trainable import Forward, TrainableFamily
 from toysae.training import chunks, stack
 from toysae.training.initial import initial_params
 from toysae.training.kernels.choice import choose_kernel
-from toysae.training.kernels.fused import LARGEST_FUSED
+from toysae.training.kernels.fused import LARGEST_DIMENSION, LARGEST_FUSED, FusedKernel
+from toysae.training.kernels.fused_passes import TILE
 from toysae.training.member import Member
 from toysae.training.objectives import Local
 
@@ -32,7 +41,29 @@ from ._stacks import (
     train,
 )
 
+
+def with_penalty(family, some, **fields):
+    """The same members of another family; `sparsity` is their `l1`."""
+    return [
+        replace(
+            m,
+            sae=family(
+                n_latents=m.sae.n_latents,
+                sparsity=m.sae.l1,
+                unit_norm_decoder=m.sae.unit_norm_decoder,
+                **fields,
+            ),
+        )
+        for m in some
+    ]
+
+
+def with_trainer(some, **fields):
+    return [replace(m, trainer=replace(m.trainer, **fields)) for m in some]
+
+
 FREE = {"unit_norm_decoder": False}
+BY_NORM = {"unit_norm_decoder": False, "penalty_by_decoder_norm": True}
 NORMALISED = {"normalize_error": True, "initialisation": "independent"}
 SCENARIOS = {
     "plain": members(3),
@@ -54,6 +85,55 @@ SCENARIOS = {
     "single latent, batch of one": members(
         2, n_latents=1, trainer=replace(TRAINER, batch_size=1, lr=1e-3)
     ),
+}
+
+BASE = members(3, d=3, n_latents=5)
+BASE_FREE = members(3, d=3, n_latents=5, **FREE)
+
+#: Each with the members that it differs from in one option, which must make a difference.
+OPTIONS = {
+    "penalty by norm": (members(3, d=3, n_latents=5, **BY_NORM), BASE_FREE),
+    # The gradient of a small p is nearly infinite at the very edge of firing.
+    "lp": (with_penalty(Lp, BASE, p=0.8), BASE),
+    "log": (with_penalty(Log, BASE), BASE),
+    "tanh": (with_penalty(Tanh, BASE, scale=3.0), BASE),
+    "l0": (with_penalty(L0, BASE, epsilons=(0.5, 0.1), epsilons_from=(0, 0.5)), BASE),
+    "lp by norm": (
+        with_penalty(Lp, BASE_FREE, p=0.7, penalty_by_decoder_norm=True),
+        with_penalty(Lp, BASE_FREE, p=0.7),
+    ),
+    "log by norm": (
+        with_penalty(Log, BASE_FREE, penalty_by_decoder_norm=True),
+        with_penalty(Log, BASE_FREE),
+    ),
+    "centred": (
+        members(3, d=3, n_latents=5, subtract_decoder_bias=True),
+        BASE,
+    ),
+    "centred, from the median": (
+        with_trainer(
+            members(3, d=3, n_latents=5, subtract_decoder_bias=True),
+            decoder_bias_start="geometric_median",
+        ),
+        with_trainer(BASE, decoder_bias_start="geometric_median"),
+    ),
+    "clipped": (with_trainer(BASE, gradient_clip=0.05), BASE),
+    "steered to an L0": (with_trainer(BASE, target_l0=0.7, control_rate=0.1), BASE),
+    "fine-tuned decoder": (with_trainer(BASE, finetune_fraction=0.4), BASE),
+    "everything at once": (
+        with_trainer(
+            members(
+                3, d=4, n_latents=6, trainer=GHOSTS, silent=True, normalize_error=True,
+                subtract_decoder_bias=True, **BY_NORM,
+            ),
+            gradient_clip=0.05, target_l0=0.7, finetune_fraction=0.2,
+        ),
+        members(3, d=4, n_latents=6, trainer=GHOSTS, silent=True, **BY_NORM),
+    ),
+}  # fmt: skip
+SCENARIOS |= {name: some for name, (some, _) in OPTIONS.items()}
+SCENARIOS |= {
+    f"batch of {size}": with_trainer(BASE, batch_size=size) for size in (7, 33, TILE + 40)
 }
 
 
@@ -81,8 +161,17 @@ def test_fused_is_the_reference(scenario):
     for name, theirs in reference.history.items():
         # A sample at the very edge of firing may fall on either side: 1 in 32.
         atol = 1.01 / 32 if name == "l0" else 1e-6
-        torch.testing.assert_close(fused.history[name], theirs, rtol=1e-3, atol=atol)
+        torch.testing.assert_close(
+            fused.history[name], theirs, rtol=1e-3, atol=atol, equal_nan=True
+        )
     assert fused.frozen_at.tolist() == [-1] * len(some)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_options_make_a_difference(option):
+    some, others = (train(part, "reference") for part in OPTIONS[option])
+    for i in range(len(some.index)):
+        assert difference(of_member(some, i), of_member(others, i)) > 1e-3
 
 
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name.startswith("ghosts")])
@@ -175,6 +264,35 @@ class TestCompany:
         assert torch.equal(torch.cat(pieces), whole)
 
 
+TRAINS_AND_PRINTS_BITS = """
+from dataclasses import replace
+from tests.training._stacks import GHOSTS, members, train
+
+trainer = replace(GHOSTS, gradient_clip=0.1, target_l0=1.0, batch_size=600)
+params = train(members(3, d=3, n_latents=5, trainer=trainer, silent=True), "fused").sae.params
+print([params[name].numpy().tobytes().hex() for name in sorted(params)])
+"""
+
+
+@pytest.mark.slow
+def test_bits_are_those_of_the_first_process(tmp_path):
+    """The first compiles the kernel, the second reads it from the disk cache."""
+
+    def run():
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-c", TRAINS_AND_PRINTS_BITS]
+        root = Path(__file__).parents[2]
+        return subprocess.run(
+            command, env=environment, cwd=root, check=True, capture_output=True, text=True
+        ).stdout
+
+    compiled = run()
+    files = sorted(tmp_path.rglob("*.nbc"))
+    assert files
+    assert run() == compiled
+    assert sorted(tmp_path.rglob("*.nbc")) == files
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
 class TestDivergence:
     def with_wild_one(self):
@@ -187,7 +305,8 @@ class TestDivergence:
             trained = train(self.with_wild_one(), kernel)
         assert trained.frozen_at.tolist() == [-1, 1, -1, -1]
         assert caplog.messages == [
-            "member 1 diverged at step 1 and was frozen there; the others went on"
+            "member 1 diverged at step 1 (error not finite) and was frozen there; "
+            "the others went on"
         ]
         assert all(bool(p.isfinite().all()) for p in of_member(trained, 1).values())
         assert bool(trained.history["error"][1, 0].isfinite())
@@ -212,7 +331,8 @@ class TestDivergence:
             trained = list(stack.train([base, wide, wild], threads=1))
         assert [t.index for t in trained] == [(0, 2), (1,)]
         assert caplog.messages == [
-            "member 2 diverged at step 1 and was frozen there; the others went on"
+            "member 2 diverged at step 1 (error not finite) and was frozen there; "
+            "the others went on"
         ]
 
 
@@ -225,15 +345,29 @@ class TestChoice:
         assert self.chosen(sae=ReLU(n_latents=LARGEST_FUSED // 2)) == "fused CPU kernel (Numba)"
 
     @pytest.mark.parametrize(
-        "changes",
+        ("changes", "reason"),
         [
-            {"sae": ReLU(n_latents=LARGEST_FUSED // 2 + 1)},
-            {"sae": ReLU(subtract_decoder_bias=True)},
-            {"stream": replace(stream(), space=HiddenSpace(PLANE.directions.to("meta")))},
+            ({"sae": ReLU(n_latents=LARGEST_FUSED // 2 + 1)}, "up to 256 weights"),
+            ({"sae": AbsoluteValue()}, "not for absolute value"),
+            ({"sae": ReLU(orthogonality_penalty=0.1)}, "without the orthogonality term"),
+            ({"sae": ReLU(frequency_penalty=0.1)}, "without the frequency term"),
+            (
+                {"trainer": replace(TRAINER, dead_latents="auxiliary")},
+                "without the auxiliary loss",
+            ),
+            (
+                {"stream": replace(stream(), space=HiddenSpace(PLANE.directions.to("meta")))},
+                "only on the CPU",
+            ),
+            (
+                {"stream": replace(stream(), space=HiddenSpace(torch.eye(LARGEST_DIMENSION + 1)))},
+                "up to 8 dimensions",
+            ),
         ],
     )
-    def test_everything_else_is_stacked_torch(self, changes):
-        assert self.chosen(**changes) == "stacked torch (autograd)"
+    def test_refusal_says_why(self, changes, reason):
+        member = replace(members(1)[0], **changes)
+        assert FusedKernel.refusal(member, Local()) == f"fused kernel: {reason}"
 
     def test_other_families_are_stacked_torch_and_are_trained(self):
         member = Member(AbsoluteValue(n_latents=4), TRAINER, stream(), seed=0)

@@ -1,32 +1,40 @@
 """SAELens's `cfg.json`: which family and which scaling it means, and the other way round.
 
 Architectures that exist only while training (`batchtopk`, `matryoshka_batchtopk`) are JumpReLU
-SAEs once they are applied. Configurations written before version 6 are flat, use other names
-(`hook_point`, `activation_fn_str`) and leave out what had one value then; `modernise` gives them
-the form of version 6.
+SAEs once they are applied. A family of which SAELens has nothing alike is written as an
+architecture of toysae's own, which SAELens does not open. Configurations written before version 6
+are flat, use other names (`hook_point`, `activation_fn_str`) and leave out what had one value then;
+`modernise` gives them the form of version 6.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard, TypeVar
+from dataclasses import asdict
+from typing import Any, TypeVar
 
-from toysae.errors import CheckpointError
+from toysae.checkpoints.alike import applies_like
+from toysae.errors import CheckpointError, ConfigError
 from toysae.saes.base import SAEFamily
 from toysae.saes.gated import Gated
 from toysae.saes.jumprelu import JumpReLU
+from toysae.saes.lista import Lista
+from toysae.saes.matching_pursuit import MatchingPursuit
 from toysae.saes.relu import ReLU
 from toysae.saes.scaling import ConstantFactor, ConstantNorm, LayerNorm, NoScaling, Scaling
 from toysae.saes.topk import TopK
 
 Config = dict[str, Any]
-Known = TypeVar("Known", bound=SAEFamily)
-
+Family = TypeVar("Family", bound=SAEFamily)
 #: SAELens's name of `ConstantFactor`.
 CONSTANT_FACTOR = "expected_average_only_in"
 
 #: Training forms that hold one `topk_threshold` for all latents.
 BATCH_TOPK = ("batchtopk", "matryoshka_batchtopk")
+
+#: An architecture that SAELens does not know, with the fields of the family under `_OWN_FIELDS`.
+OWN_LISTA = "toysae_lista"
+_OWN_FIELDS = "toysae"
 
 _OLD_NAMES = {
     "hook_point": "hook_name",
@@ -103,37 +111,56 @@ def family_of(config: Config) -> SAEFamily:
     return _FAMILIES[architecture](config)
 
 
+def _common(config: Config) -> dict[str, Any]:
+    """Fields that every family has."""
+    return {
+        "n_latents": config["d_sae"],
+        "subtract_decoder_bias": bool(config["apply_b_dec_to_input"]),
+    }
+
+
 def _topk(config: Config) -> TopK:
     k, n_latents = config.get("k"), config["d_sae"]
     if not isinstance(k, int) or not 1 <= k <= n_latents:
         raise CheckpointError(f"k = {k!r}: must be a whole number from 1 to d_sae = {n_latents}")
-    return TopK(
-        k=k,
-        rescale_by_decoder_norm=bool(config.get("rescale_acts_by_decoder_norm", False)),
-        subtract_decoder_bias=bool(config["apply_b_dec_to_input"]),
+    rescale = bool(config.get("rescale_acts_by_decoder_norm", False))
+    return TopK(k=k, rescale_by_decoder_norm=rescale, **_common(config))
+
+
+def _matching_pursuit(config: Config) -> MatchingPursuit:
+    return _built(
+        MatchingPursuit,
+        {
+            "max_iterations": config.get("max_iterations"),
+            "residual_threshold": config.get("residual_threshold", 1e-2),
+            "stop_on_repetition": bool(config.get("stop_on_duplicate_support", True)),
+            **_common(config),
+        },
     )
 
 
-def _relu(config: Config) -> ReLU:
-    return ReLU(
-        n_latents=config["d_sae"], subtract_decoder_bias=bool(config["apply_b_dec_to_input"])
-    )
+def _lista(config: Config) -> Lista:
+    values = _section(config, _OWN_FIELDS)
+    if isinstance(values.get("widths"), list):
+        values = {**values, "widths": tuple(values["widths"])}
+    return _built(Lista, {**values, **_common(config)})
 
 
-def _jumprelu(config: Config) -> JumpReLU:
-    return JumpReLU(subtract_decoder_bias=bool(config["apply_b_dec_to_input"]))
-
-
-def _gated(config: Config) -> Gated:
-    return Gated(subtract_decoder_bias=bool(config["apply_b_dec_to_input"]))
+def _built(family: type[Family], values: Mapping[str, Any]) -> Family:
+    try:
+        return family(**values)
+    except (ConfigError, TypeError) as error:
+        raise CheckpointError(f"not a {family.name} SAE: {error}") from error
 
 
 _FAMILIES: dict[str, Callable[[Config], SAEFamily]] = {
-    "standard": _relu,
+    "standard": lambda config: ReLU(**_common(config)),
     "topk": _topk,
-    "jumprelu": _jumprelu,
-    "gated": _gated,
-    **dict.fromkeys(BATCH_TOPK, _jumprelu),
+    "jumprelu": lambda config: JumpReLU(**_common(config)),
+    "gated": lambda config: Gated(**_common(config)),
+    "matching_pursuit": _matching_pursuit,
+    OWN_LISTA: _lista,
+    **dict.fromkeys(BATCH_TOPK, lambda config: JumpReLU(**_common(config))),
 }
 
 
@@ -179,36 +206,44 @@ def _constant_factor(factor: float | None) -> ConstantFactor:
 def config_of(family: SAEFamily, scaling: Scaling) -> Config:
     """The part of a `cfg.json` that describes family and scaling.
 
-    A family is written as the architecture whose `encode` and `decode` it has or inherits: a ReLU
-    SAE with another training loss is `standard`.
+    Args:
+        family: one that SAELens has something alike of (`toysae.checkpoints.alike`), or `Lista`.
+        scaling: of the inputs.
 
     Raises:
         CheckpointError: SAELens has no architecture that encodes like `family`, or no name for
             `scaling`.
     """
-    common = {
+    return {
+        **_architecture_of(family),
         "apply_b_dec_to_input": family.subtract_decoder_bias,
         "normalize_activations": _scaling_name(scaling),
     }
-    if _applies_like(family, TopK):
+
+
+def _architecture_of(family: SAEFamily) -> Config:
+    if applies_like(family, TopK):
         return {
             "architecture": "topk",
             "k": family.k,
             "rescale_acts_by_decoder_norm": family.rescale_by_decoder_norm,
-            **common,
         }
+    if applies_like(family, MatchingPursuit):
+        return {
+            "architecture": "matching_pursuit",
+            "max_iterations": family.max_iterations,
+            "residual_threshold": family.residual_threshold,
+            "stop_on_duplicate_support": family.stop_on_repetition,
+        }
+    if applies_like(family, Lista):
+        return {"architecture": OWN_LISTA, _OWN_FIELDS: asdict(family)}
     for architecture, known in (("standard", ReLU), ("jumprelu", JumpReLU), ("gated", Gated)):
-        if _applies_like(family, known):
-            return {"architecture": architecture, **common}
+        if applies_like(family, known):
+            return {"architecture": architecture}
     raise CheckpointError(
         f"family {family.name!r} cannot be written in SAELens's format: it encodes or decodes like "
-        "none of relu, topk, jumprelu, gated"
+        "none of the families of toysae"
     )
-
-
-def _applies_like(family: SAEFamily, known: type[Known]) -> TypeGuard[Known]:
-    methods = ("projections", "pre_activations", "encode", "decode")
-    return all(getattr(type(family), method) is getattr(known, method) for method in methods)
 
 
 def _scaling_name(scaling: Scaling) -> str:

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from toysae.checkpoints.alike import known_to_saelens
 from toysae.checkpoints.architectures import Config, config_of, family_of, modernise, scaling_of
 from toysae.checkpoints.tensors import applied_params, check_tensors, read_tensors
 from toysae.errors import CheckpointError, ResultsError, ShapeError
@@ -116,7 +117,10 @@ def save(
 ) -> Path:
     """Write one SAE to a new directory, all of it or nothing.
 
-    A `ConstantFactor` scaling is folded into the weights, because the format has no place for it.
+    A `ConstantFactor` scaling is folded into the weights, because the format has no place for it,
+    and families of which SAELens knows a plainer form are written in that form
+    (`toysae.checkpoints.alike`). `Lista`, of which it knows none, is written for toysae alone:
+    SAELens refuses its architecture, `toysae_lista`.
 
     Args:
         sae: one member, `M = 1`.
@@ -139,7 +143,7 @@ def save(
     if os.path.lexists(path):
         raise ResultsError(f"{path}: exists already and is never overwritten; choose a new one")
     with _naming(path):
-        config, tensors = _file_contents(without_constant_factor(sae))
+        config, tensors = _file_contents(_as_written(sae))
         if log_sparsity is not None:
             check_tensors({"sparsity": log_sparsity}, {"sparsity": (sae.n_latents,)})
     config["metadata"] = {"sae_lens_version": FORMAT_VERSION, **(metadata or {})}
@@ -191,6 +195,13 @@ def _read_sparsity(path: Path, n_latents: int, device: torch.device | str) -> Te
     with _naming(path):
         check_tensors(tensors, {"sparsity": (n_latents,)})
     return tensors["sparsity"]
+
+
+def _as_written(sae: SAE) -> SAE:
+    """The same SAE in a form that the format has a place for, as far as there is one."""
+    sae = known_to_saelens(sae)
+    # The factor moves to W_enc; without one it stays, and config_of refuses the scaling.
+    return without_constant_factor(sae) if "W_enc" in sae.params else sae
 
 
 def _file_contents(sae: SAE) -> tuple[Config, dict[str, Tensor]]:

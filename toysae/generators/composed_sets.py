@@ -152,50 +152,46 @@ class ComposedSets(Generator):
         return Outcomes.of(self.blocks, self.sizes, self.one_hot_fraction)
 
     def sample(self, draws: Draws, n: int) -> Coefficients:
-        uniform = draws.uniform("samples", (len(self.blocks) + len(self.sizes), n))
-        # Amplitudes are in (0, 1]: a feature that fires is never 0.
-        numbers, amplitudes = uniform[: len(self.blocks)], 1 - uniform[len(self.blocks) :]
         dense = self.n_features <= _MOST_DENSE_FEATURES
         if draws.device.type != "cpu":
+            uniform = draws.uniform("samples", (len(self.blocks) + len(self.sizes), n))
+            numbers, shortfalls = uniform[: len(self.blocks)], uniform[len(self.blocks) :]
             outcomes = self._outcomes.to(draws.device)
-            firings = outcomes.firings(numbers, amplitudes, self.amplitude_correlation)
+            firings = outcomes.firings(numbers, shortfalls, self.amplitude_correlation)
             return DenseCoefficients(firings.dense()) if dense else firings
-        return (self._fill if dense else self._list)(numbers, amplitudes)
+        state = draws.kernel_state("samples")
+        return self._fill(state, n) if dense else self._list(state, n)
 
-    def _fill(self, numbers: Tensor, amplitudes: Tensor) -> DenseCoefficients:
+    def _fill(self, state: np.ndarray, n: int) -> DenseCoefficients:
         from toysae.generators.sets.composed_kernel import fill
 
-        values = torch.zeros(numbers.shape[1], self.n_features)
-        fill(values.numpy(), *self._kernel_arguments(numbers, amplitudes))
+        values = torch.zeros(n, self.n_features)
+        fill(values.numpy(), state, *self._kernel_arguments)
         return DenseCoefficients(values)
 
-    def _list(self, numbers: Tensor, amplitudes: Tensor) -> SparseCoefficients:
+    def _list(self, state: np.ndarray, n: int) -> SparseCoefficients:
         from toysae.generators.sets.composed_kernel import list_firings
 
-        n_sets, n = amplitudes.shape
         offsets = torch.empty(n + 1, dtype=torch.int64)
-        features = torch.empty(n * n_sets, dtype=torch.int64)
-        values = torch.empty(n * n_sets)
+        features = torch.empty(n * len(self.sizes), dtype=torch.int64)
+        values = torch.empty(n * len(self.sizes))
         list_firings(
-            offsets.numpy(),
-            features.numpy(),
-            values.numpy(),
-            *self._kernel_arguments(numbers, amplitudes),
+            offsets.numpy(), features.numpy(), values.numpy(), state, *self._kernel_arguments
         )
         end = int(offsets[-1])
         return SparseCoefficients(offsets, features[:end], values[:end], self.n_features)
 
-    def _kernel_arguments(self, numbers: Tensor, amplitudes: Tensor) -> tuple[Any, ...]:
+    @cached_property
+    def _kernel_arguments(self) -> tuple[Any, ...]:
         outcomes = self._outcomes
         return (
             np.float32(self.amplitude_correlation),
-            numbers.numpy(),
-            amplitudes.numpy(),
             outcomes.cumulative.numpy(),
             outcomes.starts.numpy(),
             outcomes.members.numpy(),
             outcomes.n_together,
             outcomes.set_of.numpy(),
+            len(self.sizes),
         )
 
     def truth(self) -> Truth:

@@ -6,6 +6,7 @@ An SAE that is trained end to end lowers the error of the outputs `y = act(h A +
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,6 +23,9 @@ from toysae.hidden.haar import frame
 class Readout:
     """A linear readout, `y = h A + b`; differentiable.
 
+    The readouts of `M` hidden spaces can be one (`stacked`): then weights are
+    `[M, d, n_outputs]`, biases `[M, 1, n_outputs]`, and hidden activations `[M, n, d]`.
+
     Attributes:
         weight: `A`, `[d, n_outputs]`.
         bias: `b`, `[n_outputs]`.
@@ -33,23 +37,39 @@ class Readout:
     @property
     def n_outputs(self) -> int:
         """Number of outputs."""
-        return self.weight.shape[1]
+        return self.weight.shape[-1]
 
-    def to(self, device: torch.device) -> Readout:
-        """The same on another device."""
-        return type(self)(self.weight.to(device), self.bias.to(device))
+    def to(self, where: torch.device | torch.dtype) -> Readout:
+        """The same on another device or in another precision."""
+        return type(self)(self.weight.to(where), self.bias.to(where))
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """Outputs `[..., n_outputs]` of hidden activations `[..., d]`."""
-        return hidden @ self.weight + self.bias
+        return self.layers(hidden)[-1]
+
+    def layers(self, hidden: Tensor) -> tuple[Tensor, ...]:
+        """All that follows the hidden layer, in order, each `[..., n_outputs]`; last the outputs.
+
+        Here the outputs alone.
+        """
+        return (hidden @ self.weight + self.bias,)
 
 
 @dataclass(frozen=True, eq=False)
 class RectifiedReadout(Readout):
-    """A readout that is cut off at 0, `y = ReLU(h A + b)`."""
+    """A readout that is cut off at 0, `y = ReLU(h A + b)`; its layers are `h A + b` and `y`."""
 
-    def __call__(self, hidden: Tensor) -> Tensor:
-        return torch.relu(super().__call__(hidden))
+    def layers(self, hidden: Tensor) -> tuple[Tensor, ...]:
+        before = hidden @ self.weight + self.bias
+        return before, torch.relu(before)
+
+
+def stacked(readouts: Sequence[Readout]) -> Readout:
+    """Readouts of one kind and size as one, for hidden activations `[M, n, d]`."""
+    return type(readouts[0])(
+        torch.stack([readout.weight for readout in readouts]),
+        torch.stack([readout.bias for readout in readouts])[:, None, :],
+    )
 
 
 @dataclass(frozen=True)

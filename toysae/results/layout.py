@@ -16,8 +16,11 @@ DONE = "done.json"
 FAILURE = "failed.json"
 LOG = "run.log"
 
+#: Folder of unfinished stacks, in the directory of a run or a sweep; it goes with the last.
+STACKS = ".stacks"
+
 #: Keys that say how a run is carried out and not what it is; they are not recorded.
-EXECUTION_KEYS = ("resume", "threads")
+EXECUTION_KEYS = ("resume", "save_every", "threads")
 
 
 def recorded(config: DictConfig) -> DictConfig:
@@ -33,9 +36,9 @@ def config_hash(config: DictConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def check_new(path: Path) -> None:
-    """Raise `ResultsError` if the directory holds anything."""
-    held = sorted(p.name for p in path.iterdir()) if path.is_dir() else []
+def check_new(path: Path, *, besides: str = "") -> None:
+    """Raise `ResultsError` if the directory holds anything, but for what is called `besides`."""
+    held = sorted(p.name for p in path.iterdir() if p.name != besides) if path.is_dir() else []
     if held:
         names = ", ".join(held[:3]) + (" ..." if len(held) > 3 else "")
         raise ResultsError(

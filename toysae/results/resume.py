@@ -9,14 +9,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from toysae.errors import ResultsError
-from toysae.results.layout import CONFIG, DONE, check_new, config_hash, recorded
+from toysae.results.layout import CONFIG, DONE, STACKS, check_new, config_hash, recorded
 from toysae.results.table import flatten
 
 
 def is_finished(path: Path, config: DictConfig, *, resume: bool) -> bool:
     """Whether `path` holds this very run, complete. If not, the directory is left ready for it.
 
-    What an interrupted or failed attempt at this very run has left is removed.
+    What an interrupted or failed attempt at this very run has left is removed, but for stacks in
+    training, which go on.
 
     Args:
         path: directory of the run; need not exist.
@@ -29,7 +30,8 @@ def is_finished(path: Path, config: DictConfig, *, resume: bool) -> bool:
     """
     if not resume:
         check_new(path)
-    if not path.is_dir() or not any(path.iterdir()):
+    held_names = {p.name for p in path.iterdir()} if path.is_dir() else set()
+    if held_names <= {STACKS}:
         return False
     if not (path / CONFIG).is_file():
         raise ResultsError(f"{path}: holds files but no {CONFIG}; only a run can be resumed")
@@ -42,7 +44,11 @@ def is_finished(path: Path, config: DictConfig, *, resume: bool) -> bool:
         )
     if (path / DONE).is_file():
         return True
-    shutil.rmtree(path)
+    for entry in path.iterdir():
+        if entry.name != STACKS:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    if not held_names & {STACKS}:
+        path.rmdir()
     return False
 
 

@@ -12,7 +12,15 @@ import torch
 from omegaconf import DictConfig
 
 from toysae.results.files import Row, write_csv, write_json
-from toysae.results.layout import DONE, LOG, METRICS, check_new, config_hash, write_config
+from toysae.results.layout import (
+    DONE,
+    LOG,
+    METRICS,
+    STACKS,
+    check_new,
+    config_hash,
+    write_config,
+)
 from toysae.results.provenance import provenance
 
 
@@ -62,10 +70,12 @@ def open_run(
 ) -> RunDirectory:
     """Start a run in `path`, which must not hold one.
 
+    Its own stack may still lie there.
+
     Raises:
         ResultsError: the directory holds files already.
     """
-    check_new(path)
+    check_new(path, besides=STACKS)
     path.mkdir(parents=True, exist_ok=True)
     run = RunDirectory(path)
     write_config(path, config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -50,7 +51,8 @@ class Wandb:
 def mirror(directory: Path, settings: Wandb) -> None:
     """Copy configuration, history and metrics of a finished run.
 
-    The history of each seed is one series, `error/seed_0` and so on, over the training step.
+    The history of each seed is one series, `error/seed_0` and so on, over the training step; the
+    number of samples at each step is one for all.
     A failure here is logged and leaves the run finished: the copy can be made again.
     """
     import wandb
@@ -79,11 +81,13 @@ def _config(directory: Path) -> Any:
 
 
 def _history(directory: Path) -> dict[int, dict[str, float]]:
-    """Values of all seeds by training step."""
+    """Values of all seeds by training step, without those that were not measured there."""
     steps: dict[int, dict[str, float]] = {}
     for row in read_csv(directory / "history.csv"):
         values = steps.setdefault(int(row["step"]), {})
         for key, value in row.items():
-            if key not in ("seed", "step"):
+            if key == "samples":
+                values[key] = float(value)
+            elif key not in ("seed", "step") and not math.isnan(float(value)):
                 values[f"{key}/seed_{row['seed']}"] = float(value)
     return dict(sorted(steps.items()))

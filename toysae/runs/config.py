@@ -104,6 +104,18 @@ def parse_threads(config: DictConfig) -> int | None:
     return threads
 
 
+def parse_save_every(config: DictConfig) -> float:
+    """Seconds between two savings of an unfinished stack.
+
+    Raises:
+        ConfigError: no number of at least 0.
+    """
+    every = config.save_every
+    if not (type(every) in (int, float) and every >= 0):
+        raise ConfigError(f"save_every = {every!r}: must be a number of seconds of at least 0")
+    return float(every)
+
+
 def _logger(node: Any) -> Wandb | None:
     values = dict(node)
     name = values.pop("name", None)

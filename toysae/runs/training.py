@@ -17,6 +17,7 @@ from toysae.results.files import Row
 from toysae.runs.config import RunConfig
 from toysae.saes.base import SAE
 from toysae.training.member import Member
+from toysae.training.saved import Saves
 from toysae.training.stack import Progress, TrainedStack, train
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ class TrainedRun:
         device: where it was trained.
         saes: one SAE (`M = 1`) a seed.
         frozen_at: step at which a seed diverged, by seed.
-        history: rows of seed, step, error and penalty.
+        reasons: what was not finite then, by seed.
+        history: rows of seed, step, samples, and what `toysae.training.history` holds.
         seconds: training time; of a stack that was shared, its share.
         log: what was logged meanwhile.
     """
@@ -46,6 +48,7 @@ class TrainedRun:
     device: torch.device
     saes: dict[int, SAE] = field(default_factory=dict)
     frozen_at: dict[int, int] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
     log: list[logging.LogRecord] = field(default_factory=list)
@@ -67,6 +70,7 @@ class TrainedRun:
         self.saes[seed] = stack.sae.members([position])
         if stack.frozen_at[position] >= 0:
             self.frozen_at[seed] = int(stack.frozen_at[position])
+            self.reasons[seed] = stack.reasons[position]
         batch = self.config.trainer.batch_size
         for point, step in enumerate(stack.history_steps.tolist()):
             values = {name: float(each[position, point]) for name, each in stack.history.items()}
@@ -76,9 +80,12 @@ class TrainedRun:
     def check_converged(self) -> None:
         """Raise `DivergenceError` if a seed diverged."""
         if self.frozen_at:
-            steps = ", ".join(f"seed {s} at step {t}" for s, t in sorted(self.frozen_at.items()))
+            where = ", ".join(
+                f"seed {seed} at step {step}: {self.reasons[seed]}"
+                for seed, step in sorted(self.frozen_at.items())
+            )
             raise DivergenceError(
-                f"{len(self.frozen_at)} of {self.config.seeds} seeds diverged ({steps}); "
+                f"{len(self.frozen_at)} of {self.config.seeds} seeds diverged ({where}); "
                 f"lower trainer.lr = {self.config.trainer.lr:g}"
             )
 
@@ -106,7 +113,11 @@ class Worlds:
 
 
 def train_runs(
-    configs: Sequence[RunConfig], *, threads: int | None, progress: Progress
+    configs: Sequence[RunConfig],
+    *,
+    threads: int | None,
+    progress: Progress,
+    saves: Saves | None = None,
 ) -> Iterator[tuple[int, TrainedRun | Exception]]:
     """Train runs in stacks; yields each as soon as it is finished.
 
@@ -116,6 +127,8 @@ def train_runs(
         configs: the runs.
         threads: CPU threads; None is all cores.
         progress: called with the number of member-steps done since the last call.
+        saves: where stacks are saved on their way, and go on if they are found there. A stack is
+            kept until the run after the last of its runs is asked for.
 
     Yields:
         Position of the run in `configs`, with the trained run or what went wrong with it.
@@ -129,7 +142,7 @@ def train_runs(
             except Exception as error:
                 progress(configs[index].member_steps)
                 yield index, error
-        yield from _train_batch(runs, threads, progress)
+        yield from _train_batch(runs, threads, progress, saves)
 
 
 def _batches(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
@@ -147,7 +160,7 @@ def _batches(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
 
 
 def _train_batch(
-    runs: dict[int, TrainedRun], threads: int | None, progress: Progress
+    runs: dict[int, TrainedRun], threads: int | None, progress: Progress, saves: Saves | None
 ) -> Iterator[tuple[int, TrainedRun | Exception]]:
     owners = [(index, seed) for index, run in runs.items() for seed in run.config.seed_list]
     with _kept_log() as log:
@@ -155,13 +168,16 @@ def _train_batch(
             [member for run in runs.values() for member in run.members()],
             threads=threads,
             progress=progress,
+            saves=saves,
         )
         left = dict(runs)
-        while left:
+        while True:
             try:
                 stack = next(stacks)
+            except StopIteration:
+                return
             except Exception as error:
-                yield from _train_apart(left, error, threads, progress)
+                yield from _train_apart(left, error, threads, progress, saves)
                 return
             for position, member in enumerate(stack.index):
                 index, seed = owners[member]
@@ -173,7 +189,11 @@ def _train_batch(
 
 
 def _train_apart(
-    runs: dict[int, TrainedRun], error: Exception, threads: int | None, progress: Progress
+    runs: dict[int, TrainedRun],
+    error: Exception,
+    threads: int | None,
+    progress: Progress,
+    saves: Saves | None,
 ) -> Iterator[tuple[int, TrainedRun | Exception]]:
     """After a stack has failed as a whole: each of its runs by itself, to find who is to blame."""
     if len(runs) == 1:
@@ -182,7 +202,7 @@ def _train_apart(
     logger.warning("training %d runs together failed (%s); training them apart", len(runs), error)
     for index, run in runs.items():
         fresh = TrainedRun(run.config, run.streams, run.device)
-        yield from _train_batch({index: fresh}, threads, progress)
+        yield from _train_batch({index: fresh}, threads, progress, saves)
 
 
 def _outcome(run: TrainedRun) -> TrainedRun | Exception:

@@ -56,11 +56,15 @@ class SAEFamily(ABC):
             "b_dec": (d_hidden,),
         }
 
+    def encoder(self, params: Mapping[str, Tensor]) -> Tensor:
+        """Encoder directions, one column a latent, `[M, d, m]`."""
+        return params["W_enc"]
+
     def projections(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Inputs `x [M or 1, n, d]` along the encoder directions, `[M, n, m]`; no encoder bias."""
         if self.subtract_decoder_bias:
             x = x - params["b_dec"][:, None, :]
-        return torch.matmul(x, params["W_enc"])
+        return torch.matmul(x, self.encoder(params))
 
     def pre_activations(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Linear part of the encoder, `[M, n, m]`, for inputs `x [M or 1, n, d]`."""
@@ -112,7 +116,7 @@ class SAE:
     @property
     def encoder_rows(self) -> Tensor:
         """Encoder directions with one row a latent, `[M, m, d]` (the transpose of `W_enc`)."""
-        return self.params["W_enc"].transpose(1, 2)
+        return self.family.encoder(self.params).transpose(1, 2)
 
     def members(self, index: Sequence[int] | slice) -> SAE:
         """The SAEs at `index` as a smaller stack."""

@@ -15,10 +15,11 @@ class FastForm:
 
     Attributes:
         activation: from pre-activations to latents: `relu`, `topk`, `batch_topk` or `jumprelu`.
-        penalty: of every latent on every sample: `none`, `l1`, `lp`, `log`, `tanh`, `l0` (see
-            `toysae.saes.penalties`) or `step` (JumpReLU's count of firings).
+        penalty: of every latent on every sample: `none`, `l1`, `lp`, `log`, `tanh`, `l0` (the
+            `phi` of the family of that name) or `step` (JumpReLU's count of firings).
         k: of `topk` (a whole number) and `batch_topk`.
         bandwidth: of `jumprelu`.
+        threshold_rate: of `batch_topk`.
         penalty_by_decoder_norm: the penalty is of `f_j ||W_dec_j||`.
         normalize_error: each sample's error is divided by its squared norm.
     """
@@ -27,5 +28,6 @@ class FastForm:
     penalty: str = "none"
     k: float = 0.0
     bandwidth: float = 0.0
+    threshold_rate: float = 0.0
     penalty_by_decoder_norm: bool = False
     normalize_error: bool = False

@@ -20,6 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from toysae.checks import check_at_least
 from toysae.saes.fast import FastForm
 from toysae.saes.trainable import Forward, TrainableFamily
 
@@ -41,7 +42,7 @@ class Rectified(TrainableFamily):
     penalty_name: ClassVar[str]
 
     @property
-    def fast_form(self) -> FastForm:
+    def fast_form(self) -> FastForm | None:
         return FastForm(
             "relu",
             self.penalty_name,
@@ -69,7 +70,7 @@ class Rectified(TrainableFamily):
 
     @abstractmethod
     def phi(self, activations: Tensor, parameter: Tensor) -> Tensor:
-        """Penalty of every activation `>= 0`, before the coefficient; any shape.
+        """Penalty of every activation `>= 0`, before the coefficient; any shape. `phi(0) = 0`.
 
         Args:
             activations: `u`.
@@ -84,3 +85,24 @@ class Rectified(TrainableFamily):
             activations = activations * params["W_dec"].norm(dim=-1)[:, None, :]
         each = self.phi(activations, self.penalty_parameter(progress))
         return (each * kept[:, None, :]).sum(-1).mean(-1)
+
+
+@dataclass(frozen=True)
+class ConcavePenalty(Rectified):
+    """A penalty that grows ever more slowly: it shrinks large activations less than L1 does.
+
+    Attributes:
+        sparsity: factor of the penalty, `>= 0`. May differ between members of a stack.
+    """
+
+    sparsity: float = 0.1
+
+    member_fields: ClassVar[tuple[str, ...]] = (*Rectified.member_fields, "sparsity")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least("sae.sparsity", self.sparsity, 0)
+
+    @property
+    def coefficient(self) -> float:
+        return self.sparsity

@@ -1,9 +1,10 @@
 """TopK SAE: only the `k` largest pre-activations of a sample fire.
 
     z = x W_enc + b_enc,   f = ReLU(z) where z is among the k largest of its sample, 0 elsewhere
-    x_hat = f W_dec + b_dec
+    loss = mean_n ||x_hat - x||^2,   x_hat = f W_dec + b_dec
 
-Gao et al., "Scaling and evaluating sparse autoencoders" (2024).
+Gao et al., "Scaling and evaluating sparse autoencoders" (2024). Their auxiliary loss for dead
+latents is the trainer's `dead_latents: auxiliary`.
 """
 
 from __future__ import annotations
@@ -17,53 +18,37 @@ from torch import Tensor
 
 from toysae.checks import check_at_least
 from toysae.errors import ConfigError
-from toysae.saes.base import SAEFamily
+from toysae.saes.fast import FastForm
+from toysae.saes.selecting import Selecting
 
-SMALLEST_NORM = 1e-8
 
-
-@dataclass(frozen=True, kw_only=True)
-class TopK(SAEFamily):
+@dataclass(frozen=True)
+class TopK(Selecting):
     """TopK SAE; a sample has at most `k` active latents (fewer where `z <= 0`).
 
     Attributes:
-        k: number of latents kept per sample, from 1 to the number of latents.
-        rescale_by_decoder_norm: compare and return `z_j ||W_dec_j||` and decode with unit rows, so
-            that the norms of decoder rows do not decide which latents are kept (SAELens:
-            `rescale_acts_by_decoder_norm`).
-
-    Raises:
-        ConfigError: `k` is below 1, or above the number of latents when encoding.
+        k: number of latents kept per sample, from 1 to `n_latents`.
     """
 
-    k: int
-    rescale_by_decoder_norm: bool = False
+    k: int = 2
 
     name: ClassVar[str] = "topk"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_at_least("sae.k", self.k, 1)
+        if self.k > self.n_latents:
+            raise ConfigError(f"sae.k = {self.k}: must be at most sae.n_latents = {self.n_latents}")
 
-    def pre_activations(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """What the `k` largest are taken of, `[M, n, m]`, for inputs `x [M or 1, n, d]`."""
-        pre = super().pre_activations(params, x)
-        return pre * _decoder_norms(params) if self.rescale_by_decoder_norm else pre
+    @property
+    def fast_form(self) -> FastForm | None:
+        return None if self.norms_matter else FastForm("topk", k=self.k)
+
+    def select(self, pre_activations: Tensor) -> Tensor:
+        """The `k` largest of each sample; of equal ones at the cut any may be kept."""
+        largest = torch.topk(pre_activations, self.k, dim=-1, sorted=False)
+        kept = torch.relu(largest.values)
+        return torch.zeros_like(pre_activations).scatter(-1, largest.indices, kept)
 
     def encode(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Latent activations `[M, n, m]`; of equal pre-activations at the cut any may be kept."""
-        pre = self.pre_activations(params, x)
-        if self.k > pre.shape[-1]:
-            raise ConfigError(f"sae.k = {self.k}: must be at most {pre.shape[-1]}, the latents")
-        largest = torch.topk(pre, self.k, dim=-1, sorted=False)
-        return torch.zeros_like(pre).scatter(-1, largest.indices, torch.relu(largest.values))
-
-    def decode(self, params: Mapping[str, Tensor], latents: Tensor) -> Tensor:
-        """Reconstructions `[M, n, d]` from latent activations `[M, n, m]`."""
-        if self.rescale_by_decoder_norm:
-            latents = latents / _decoder_norms(params)
-        return super().decode(params, latents)
-
-
-def _decoder_norms(params: Mapping[str, Tensor]) -> Tensor:
-    """Norms of decoder rows `[M, 1, m]`, kept away from 0: a zero row is divided by as well."""
-    return params["W_dec"].norm(dim=-1)[:, None, :].clamp_min(SMALLEST_NORM)
+        return self.select(self.pre_activations(params, x))

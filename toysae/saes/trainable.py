@@ -39,11 +39,13 @@ class Forward(NamedTuple):
         pre_activations: linear part of the encoder, `[M, n, m]`.
         latents: latent activations, `[M, n, m]`.
         reconstruction: `[M, n, d]`.
+        earlier: latent activations of earlier iterations, for encoders that have some.
     """
 
     pre_activations: Tensor
     latents: Tensor
     reconstruction: Tensor
+    earlier: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class TrainableFamily(SAEFamily):
             "Circuits Updates - April 2024", Anthropic. Nothing but 1 goes with `unit_norm_decoder`.
         orthogonality_penalty: coefficient of `toysae.saes.terms.orthogonality`, `>= 0`.
         frequency_penalty: coefficient of `toysae.saes.terms.frequency_shortfall`, `>= 0`.
-        frequency_floor: firing frequency below which that term acts, in (0, 1).
+        frequency_floor: firing frequency below which that term acts, in (0, 1].
         frequency_epsilon: its softness: an activation `a` counts as `a / (a + epsilon)` of a
             firing, `> 0`.
     """
@@ -78,6 +80,9 @@ class TrainableFamily(SAEFamily):
     #: Fields in which members of one stack may differ; all others shape the computation itself.
     member_fields: ClassVar[tuple[str, ...]] = ("orthogonality_penalty", "frequency_penalty")
 
+    #: Whether a factor of the inputs can be moved into the weights (`toysae.saes.folding`).
+    foldable: ClassVar[bool] = True
+
     #: Names of parameters that no gradient changes; `update_buffers` does.
     buffers: ClassVar[tuple[str, ...]] = ()
 
@@ -92,6 +97,7 @@ class TrainableFamily(SAEFamily):
             )
         check_at_least("sae.orthogonality_penalty", self.orthogonality_penalty, 0)
         check_at_least("sae.frequency_penalty", self.frequency_penalty, 0)
+        check_positive("sae.frequency_floor", self.frequency_floor)
         check_interval("sae.frequency_floor", self.frequency_floor, 0, 1)
         check_positive("sae.frequency_epsilon", self.frequency_epsilon)
 

@@ -38,7 +38,7 @@ def auxiliary_loss(
     """
     residual = (x - forward.reconstruction).detach()
     k = max(x.shape[-1] // 2, 1)
-    n_dead = dead.sum(-1)
+    n_dead = dead.to(x.dtype).sum(-1)
     ranked = forward.pre_activations.masked_fill(~dead[:, None, :], -torch.inf)
     largest = ranked.topk(min(k, dead.shape[-1]), dim=-1)
     values = torch.where(largest.values.isfinite(), largest.values, 0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,28 +23,83 @@ CHUNK_NUMBERS = 2**22
 CHUNK_MEMBER_STEPS = 2**15
 
 
+def longest_chunk(n_members: int, n_streams: int, batch_size: int, d_hidden: int) -> int:
+    """Number of steps that a chunk of such a stack has at most, at least 1."""
+    numbers = n_streams * batch_size * d_hidden
+    return max(1, min(CHUNK_NUMBERS // numbers, CHUNK_MEMBER_STEPS // n_members))
+
+
 class _Reader:
-    """Reads a stream from front to back; a block that is read in pieces is drawn once."""
+    """Reads a stream block by block; a block that is read in pieces is drawn once."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._start = 0
-        self._kept: Tensor | None = None
+        self._kept: tuple[int, Tensor] | None = None
 
-    def read(self, first: int, n: int) -> Tensor:
-        """Hidden activations of samples `first` to `first + n`, `[n, d]`."""
+    def pieces(self, first: int, n: int) -> Iterator[Tensor]:
+        """Hidden activations of samples `first` to `first + n`, a few at a time, `[., d]`."""
         end = first + n
-        block = first - first % BLOCK
-        ends_at = -(-end // BLOCK) * BLOCK
-        if self._kept is None or not self._start <= first < self._start + BLOCK:
-            samples = self._stream.hidden(block, ends_at - block)
-        elif end <= self._start + BLOCK:
-            return self._kept[first - self._start : end - self._start]
-        else:
-            more = self._stream.hidden(block + BLOCK, ends_at - block - BLOCK)
-            samples = torch.cat([self._kept, more])
-        self._start, self._kept = ends_at - BLOCK, samples[-BLOCK:].clone()
-        return samples[first - block : end - block]
+        for start in range(first - first % BLOCK, end, BLOCK):
+            if self._kept is None or self._kept[0] != start:
+                self._kept = start, self._stream.hidden(start, BLOCK)
+            yield self._kept[1][max(first - start, 0) : end - start]
+
+
+class _Schedules:
+    """What changes from step to step, for all members of a stack.
+
+    Members of a sweep have few different schedules: each is worked out once, for all steps.
+    """
+
+    def __init__(self, members: Sequence[Member], device: torch.device) -> None:
+        distinct: dict[tuple[object, ...], int] = {}
+        trainers = []
+        which = []
+        for member in members:
+            key = member.trainer.schedule
+            if key not in distinct:
+                distinct[key] = len(distinct)
+                trainers.append(member.trainer)
+            which.append(distinct[key])
+        self._which = torch.tensor(which, device=device)
+        self._lr = torch.stack([t.lr_factor(0, t.steps) for t in trainers]).to(device)
+        self._share = torch.stack([t.encoder_share(0, t.steps) for t in trainers]).to(device)
+        self._coefficient = torch.stack([t.coefficient_factor(0, t.steps) for t in trainers]).to(
+            device
+        )
+        self._peak_lr = torch.tensor(
+            [m.trainer.lr for m in members], dtype=torch.float64, device=device
+        )[:, None]
+        self._full_coefficient = torch.tensor(
+            [m.sae.coefficient for m in members], dtype=torch.float64, device=device
+        )[:, None]
+
+    def at(self, steps: slice) -> dict[str, Tensor]:
+        """Learning rates, shares of the encoder and coefficients of some steps, each `[M, .]`."""
+        return {
+            "lr": self._peak_lr * self._lr[self._which, steps],
+            "encoder_share": self._share[self._which, steps],
+            "coefficient": (self._full_coefficient * self._coefficient[self._which, steps]).float(),
+        }
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Samples that are being drawn.
+
+    Attributes:
+        x: `[streams, steps, batch, d]`, in memory batch last.
+        tasks: write them.
+    """
+
+    x: Tensor
+    tasks: list[Future[None]]
+
+    def wait(self) -> Tensor:
+        """The samples, once they are there."""
+        for task in self.tasks:
+            task.result()
+        return self.x
 
 
 class Chunks:
@@ -54,7 +110,7 @@ class Chunks:
         self._scaling = scaling
         self._pool = pool
         self._device = members[0].stream.device
-        self._batch = members[0].trainer.batch_size
+        self._batch, self._steps = members[0].trainer.batch_size, members[0].trainer.steps
         self._d_hidden = members[0].stream.space.d_hidden
         self.streams: dict[Stream, int] = {}
         self.stream_of = torch.tensor(
@@ -62,6 +118,8 @@ class Chunks:
             device=self._device,
         )
         self._readers = [_Reader(stream) for stream in self.streams]
+        self._ahead: tuple[int, int, _Drawing] | None = None
+        self._schedules = _Schedules(members, self._device)
         self._constant = {
             "beta1": self._per_member([m.trainer.beta1 for m in members], torch.float64),
             "beta2": self._per_member([m.trainer.beta2 for m in members], torch.float64),
@@ -82,42 +140,42 @@ class Chunks:
     @property
     def longest(self) -> int:
         """Number of steps that a chunk has at most."""
-        numbers = len(self.streams) * self._batch * self._d_hidden
-        return max(1, min(CHUNK_NUMBERS // numbers, CHUNK_MEMBER_STEPS // len(self._members)))
+        return longest_chunk(len(self._members), len(self.streams), self._batch, self._d_hidden)
+
+    def prepare(self, step: int, n_steps: int) -> None:
+        """Begin to draw the data of these steps, while others are trained."""
+        self._ahead = step, n_steps, self._begin(step * self._batch, n_steps)
 
     def chunk(self, step: int, n_steps: int) -> Chunk:
         """Steps `step` to `step + n_steps`."""
-        trainers = [m.trainer for m in self._members]
-        lr = [t.lr * t.lr_factor(step, n_steps) for t in trainers]
-        coefficient = [
-            m.sae.coefficient * m.trainer.coefficient_factor(step, n_steps) for m in self._members
-        ]
+        if self._ahead is None or self._ahead[:2] != (step, n_steps):
+            self.prepare(step, n_steps)
+        assert self._ahead is not None
+        x = self._ahead[2].wait()
+        self._ahead = None
         steps = torch.arange(step, step + n_steps, device=self._device)
         return Chunk(
-            x=self._draw(step * self._batch, n_steps),
+            x=x,
             stream_of=self.stream_of,
-            lr=torch.stack(lr).to(self._device),
-            encoder_share=torch.stack([t.encoder_share(step, n_steps) for t in trainers]).to(
-                self._device
-            ),
-            coefficient=torch.stack(coefficient).float().to(self._device),
+            **self._schedules.at(slice(step, step + n_steps)),
             step=steps,
-            progress=(steps.double() / trainers[0].steps).float(),
+            progress=(steps.double() / self._steps).float(),
             **self._constant,
         )
 
-    def _draw(self, first: int, n_steps: int) -> Tensor:
-        """Scaled samples from `first` on, `[streams, steps, batch, d]`, in memory batch last."""
-        shape = (len(self.streams), self._d_hidden, n_steps, self._batch)
+    def _begin(self, first: int, n_steps: int) -> _Drawing:
+        """Draw scaled samples from `first` on, each stream in a task of its own."""
+        shape = (len(self.streams), self._d_hidden, n_steps * self._batch)
         x = torch.empty(shape, device=self._device)
 
-        def draw(stream: Stream) -> None:
-            index = self.streams[stream]
-            samples = self._readers[index].read(first, n_steps * self._batch)
-            x[index].copy_(self._scaling.scale(index, samples).T.reshape(shape[1:]))
+        def draw(index: int) -> None:
+            at = 0
+            for piece in self._readers[index].pieces(first, shape[2]):
+                x[index, :, at : at + len(piece)] = self._scaling.scale(index, piece).T
+                at += len(piece)
 
-        list(self._pool.map(draw, self.streams))
-        return x.permute(0, 2, 3, 1)
+        tasks = [self._pool.submit(draw, index) for index in range(len(self.streams))]
+        return _Drawing(x.view(*shape[:2], n_steps, self._batch).permute(0, 2, 3, 1), tasks)
 
     def _per_member(self, values: Sequence[float], dtype: torch.dtype) -> Tensor:
         return torch.tensor(values, dtype=dtype, device=self._device)

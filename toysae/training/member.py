@@ -9,6 +9,7 @@ from torch import Tensor
 
 from toysae.hidden.stream import Stream
 from toysae.saes.trainable import TrainableFamily
+from toysae.training.compatibility import check_together
 from toysae.training.trainer import Trainer
 
 
@@ -29,6 +30,9 @@ class Member:
     stream: Stream
     seed: int
     initial_decoder: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_together(self.sae, self.trainer, self.stream.space.d_hidden)
 
     def stack_key(self) -> Hashable:
         """Members with equal keys are trained as one tensor program."""

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from toysae.errors import ConfigError
 from toysae.hidden.stream import Stream
-from toysae.saes.base import SAE, Params
+from toysae.saes.base import SAE, Params, SAEFamily
 from toysae.saes.folding import fold_factor
-from toysae.saes.scaling import LayerNorm, NoScaling, Scaling
-from toysae.saes.trainable import TrainableFamily
+from toysae.saes.scaling import LayerNorm, NoScaling
 
 #: The mean norm is that of so many samples.
 _NORM_SAMPLES = 8192
@@ -27,6 +26,17 @@ class InputScaling:
     """
 
     def __init__(self, name: str, streams: Sequence[Stream]) -> None:
+        """Measure the mean norms of `streams`, in their order.
+
+        Raises:
+            ConfigError: there is nothing to scale: every activation is 0, or `layer_norm` of a
+                single dimension.
+        """
+        if name == "layer_norm" and streams[0].space.d_hidden == 1:
+            raise ConfigError(
+                "trainer.input_scaling = 'layer_norm': one hidden dimension has no deviation; use "
+                "'none' or 'unit_mean_norm'"
+            )
         self.name = name
         self._layer_norm = LayerNorm()
         self._factors = [self._factor(stream) for stream in streams]
@@ -47,10 +57,18 @@ class InputScaling:
             return self._layer_norm.scale(x).x
         return x if self.name == "none" else x * self._factors[stream]
 
-    def finished(self, family: TrainableFamily, params: Params, stream_of: Tensor) -> SAE:
-        """The trained SAEs, which read activations that are not scaled."""
+    def finished(self, family: SAEFamily, params: Params, stream_of: Tensor) -> SAE:
+        """The trained SAEs, which read activations that are not scaled.
+
+        Where the activations of `family` are measured in units of decoder norms, those are moved
+        into the encoder, since the factor would change them.
+
+        Args:
+            family: one of those that are `foldable`, with `unit_mean_norm`.
+            params: of the stack.
+            stream_of: position of each member's stream, `[M]`.
+        """
         if self.name == "unit_mean_norm":
             factors = params["W_dec"].new_tensor(self._factors)[stream_of]
-            params = fold_factor(params, factors)
-        scaling: Scaling = self._layer_norm if self.name == "layer_norm" else NoScaling()
-        return SAE(family, params, scaling)
+            return fold_factor(family, params, factors)
+        return SAE(family, params, self._layer_norm if self.name == "layer_norm" else NoScaling())

@@ -12,14 +12,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from toysae.hidden.stream import Stream
 from toysae.saes.base import SAE
 from toysae.training.chunks import Chunks
+from toysae.training.divergence import freeze_if_not_finite, reasons
 from toysae.training.history import History
 from toysae.training.initial import initial_params
-from toysae.training.kernels.choice import choose_kernel
+from toysae.training.kernels.blocked import Blocked
+from toysae.training.kernels.choice import Kernel, choose_kernel
+from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member, group_into_stacks
+from toysae.training.memory import cut, members_at_once
 from toysae.training.objectives import build_objective
+from toysae.training.probe import Probe
 from toysae.training.resampling import resample, resampling_steps
+from toysae.training.saved import SavedStack, Saves, Snapshot, StackFile, identities
 from toysae.training.scaling import InputScaling
 from toysae.training.state import StackState
 
@@ -36,8 +43,9 @@ class TrainedStack:
         index: position of each member in the sequence that was given to `train`.
         sae: the trained SAEs, in that order.
         frozen_at: step at which a member diverged, or -1, `[M]`; its parameters are those before.
+        reasons: why a member diverged, in words, by its place in `index`.
         history_steps: steps done at the end of each stretch of the history, `[points]`.
-        history: means over each stretch by name, `[M, points]`.
+        history: by name, `[M, points]`; see `toysae.training.history`.
         kernel: name of the kernel that ran.
         seconds: wall time.
     """
@@ -45,6 +53,7 @@ class TrainedStack:
     index: tuple[int, ...]
     sae: SAE
     frozen_at: Tensor
+    reasons: dict[int, str]
     history_steps: Tensor
     history: dict[str, Tensor]
     kernel: str
@@ -56,70 +65,150 @@ def train(
     *,
     threads: int | None = None,
     progress: Progress = lambda member_steps: None,
+    saves: Saves | None = None,
 ) -> Iterator[TrainedStack]:
     """Train members, one stack after another; yields each stack as it is finished.
 
-    A member's result does not depend on its company, on the order, or on chunking.
+    A member's result does not depend on its company, on the order, on chunking, or on being
+    interrupted.
 
     Args:
         members: what to train.
-        threads: CPU threads for data and compiled kernels; default all cores.
+        threads: CPU threads for data and kernels; default all cores.
         progress: called with the number of member-steps done since the last call.
+        saves: where stacks are saved on their way, and go on if they are found there. The file of
+            a stack is removed when the next stack is asked for.
+
+    Raises:
+        CheckpointError: a file in `saves` that cannot be read.
     """
     threads = threads or os.cpu_count() or 1
-    for index in group_into_stacks(members):
-        yield _train_stack(tuple(index), [members[i] for i in index], threads, progress)
+    left = set(range(len(members)))
+    names = identities(members) if saves is not None else []
+    if saves is not None:
+        for saved in saves.unfinished(names):
+            left -= set(saved.index)
+            stack = _Stack([members[i] for i in saved.index], threads)
+            stack.go_on_from(saved)
+            progress(stack.state.step * len(saved.index))
+            file = StackFile(saves, [names[i] for i in saved.index], saved)
+            yield stack.trained(saved.index, progress, file)
+            file.remove()
+    rest = sorted(left)
+    for group in group_into_stacks([members[i] for i in rest]):
+        for index in cut(members, [rest[i] for i in group], threads):
+            stack = _Stack([members[i] for i in index], threads)
+            if saves is None:
+                yield stack.trained(index, progress, None)
+            else:
+                file = StackFile(saves, [names[i] for i in index])
+                yield stack.trained(index, progress, file)
+                file.remove()
 
 
-def _train_stack(
-    index: tuple[int, ...], members: Sequence[Member], threads: int, progress: Progress
-) -> TrainedStack:
-    started = time.perf_counter()
-    first = members[0]
-    device, steps = first.stream.device, first.trainer.steps
-    streams = list(dict.fromkeys(m.stream for m in members))
-    scaling = InputScaling(first.trainer.input_scaling, streams)
-    objective = build_objective(first.trainer, [m.stream.space for m in members])
-    kernel, refusal = choose_kernel(first, objective, threads)
-    logger.info(
-        "stack of %d: %s, d=%d, %d latents, %d steps of %d on %s by %s%s",
-        len(members), first.sae.name, first.stream.space.d_hidden, first.sae.n_latents,
-        steps, first.trainer.batch_size, device, kernel.name, f" ({refusal})" if refusal else "",
-    )  # fmt: skip
-    start = initial_params(members, device, lambda s, x: scaling.scale(streams.index(s), x))
-    state = StackState.start(start, first.sae.buffers)
-    history = History(steps, first.trainer.history_points)
-    resampled_at = resampling_steps(first.trainer)
-    stops = sorted({*history.ends, *resampled_at})
-    with ThreadPoolExecutor(threads) as pool:
-        chunks = Chunks(members, scaling, pool)
-        while state.step < steps:
-            stop = next(s for s in stops if s > state.step)
-            n_steps = min(chunks.longest, stop - state.step)
-            chunk = chunks.chunk(state.step, n_steps)
-            history.add(state.step, kernel.advance(state, chunk))
-            if state.step in resampled_at:
-                resample(state, members, objective)
-            progress(len(members) * n_steps)
-    _freeze_if_not_finite(state)
-    first.sae.constrain_(state.params)
-    for position in torch.nonzero(state.frozen_at >= 0).flatten().tolist():
-        logger.warning(
-            "member %d diverged at step %d and was frozen there; the others went on",
-            index[position], int(state.frozen_at[position]),
+class _Stack:
+    """One stack in training."""
+
+    def __init__(self, members: Sequence[Member], threads: int) -> None:
+        self.members = members
+        self.threads = threads
+        self.streams = list(dict.fromkeys(member.stream for member in members))
+        first = members[0]
+        self.family, self.trainer, self.device = first.sae, first.trainer, first.stream.device
+        self.scaling = InputScaling(self.trainer.input_scaling, self.streams)
+        self.kernel, refusal = self._choose_kernel()
+        logger.info(
+            "stack of %d: %s, d=%d, %d latents, %d steps of %d on %s by %s%s",
+            len(members), self.family.name, first.stream.space.d_hidden, self.family.n_latents,
+            self.trainer.steps, self.trainer.batch_size, self.device, self.kernel.name,
+            f" ({refusal})" if refusal else "",
         )  # fmt: skip
-    return TrainedStack(
-        index,
-        scaling.finished(first.sae, state.params, chunks.stream_of),
-        state.frozen_at,
-        torch.tensor(history.ends),
-        history.means(),
-        kernel.name,
-        time.perf_counter() - started,
-    )
+        start = initial_params(members, self.device, self._scale)
+        self.state = StackState.start(start, self.family.buffers)
+        self.history = History(Probe(members, self.scaling), self.trainer, len(members))
+        self.reasons: dict[int, str] = {}
+        self.resampled_at = resampling_steps(self.trainer)
+        self.stops = {*self.history.ends, *self.resampled_at}
 
+    def _choose_kernel(self) -> tuple[Kernel, str]:
+        """The kernel, and why none that is faster; autograd on the CPU in blocks of members."""
+        spaces = [member.stream.space for member in self.members]
+        objective = build_objective(self.trainer, spaces)
+        kernel, refusal = choose_kernel(self.members[0], objective, self.threads)
+        at_once = members_at_once(self.members[0])
+        if (
+            not isinstance(kernel, ReferenceKernel)
+            or self.device.type != "cpu"
+            or len(spaces) <= at_once
+        ):
+            return kernel, refusal
 
-def _freeze_if_not_finite(state: StackState) -> None:
-    """Report members whose very last step made a parameter infinite: no loss came after it."""
-    finite = torch.stack([p.isfinite().flatten(1).all(1) for p in state.params.values()]).all(0)
-    state.frozen_at[~finite & (state.frozen_at < 0)] = state.step
+        def of_block(rows: slice) -> Kernel:
+            objective = build_objective(self.trainer, spaces[rows])
+            return ReferenceKernel(self.family, self.trainer, objective)
+
+        return Blocked(of_block, len(spaces), at_once, self.threads), refusal
+
+    def _scale(self, stream: Stream, x: Tensor) -> Tensor:
+        return self.scaling.scale(self.streams.index(stream), x)
+
+    def go_on_from(self, saved: SavedStack) -> None:
+        """Take the state of a file in place of the start."""
+        snapshot = saved.load(self.device)
+        self.state, self.reasons = snapshot.state, snapshot.reasons
+        self.history.restore(snapshot.history)
+        logger.info("stack of %d goes on at step %d", len(self.members), self.state.step)
+
+    def snapshot(self) -> Snapshot:
+        """What `go_on_from` needs, as it is now."""
+        return Snapshot(self.state, self.history.tensors(), self.reasons)
+
+    def trained(
+        self, index: Sequence[int], progress: Progress, file: StackFile | None
+    ) -> TrainedStack:
+        """Train to the end."""
+        started = time.perf_counter()
+        # Data of the next chunk are drawn while the kernel works: half of the threads keep up.
+        with ThreadPoolExecutor(max(1, self.threads // 2)) as pool:
+            chunks = Chunks(self.members, self.scaling, pool)
+            while self.state.step < self.trainer.steps:
+                n_steps = self._advance(chunks)
+                if file is not None:
+                    file.save_if_due(self.snapshot)
+                progress(len(self.members) * n_steps)
+        self.reasons |= freeze_if_not_finite(self.state)
+        self.family.constrain_(self.state.params)
+        for place, reason in sorted(self.reasons.items()):
+            logger.warning(
+                "member %d diverged at step %d (%s) and was frozen there; the others went on",
+                index[place], int(self.state.frozen_at[place]), reason,
+            )  # fmt: skip
+        return TrainedStack(
+            tuple(index),
+            self.scaling.finished(self.family, self.state.params, chunks.stream_of),
+            self.state.frozen_at,
+            self.reasons,
+            torch.tensor(self.history.ends),
+            self.history.values(),
+            self.kernel.name,
+            time.perf_counter() - started,
+        )
+
+    def _advance(self, chunks: Chunks) -> int:
+        """Train a chunk; the number of steps that it had."""
+        step, n_steps = self.state.step, self._length(chunks, self.state.step)
+        chunk = chunks.chunk(step, n_steps)
+        # Not on a GPU: nothing else may be asked of it while a kernel is captured.
+        if step + n_steps < self.trainer.steps and self.device.type == "cpu":
+            chunks.prepare(step + n_steps, self._length(chunks, step + n_steps))
+        loss = self.kernel.advance(self.state, chunk)
+        self.history.add(self.state, loss)
+        self.reasons |= reasons(self.state, loss)
+        if self.state.step in self.resampled_at:
+            resample(self.state, self.members, self._scale)
+        return n_steps
+
+    def _length(self, chunks: Chunks, step: int) -> int:
+        """Number of steps of the chunk that begins at `step`."""
+        stop = min(s for s in self.stops if s > step)
+        return min(chunks.longest, stop - step)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,6 +51,18 @@ class StackState:
             frozen_at=torch.full((members,), -1, dtype=torch.int64, device=device),
         )
 
+    def members(self, rows: slice) -> StackState:
+        """The state of some neighbours: views, so that what is done to it is done to this.
+
+        Autograd takes a view that changes for a change of all. `.data` does not: these may be in
+        work at the same time as their neighbours.
+        """
+        parts = _rows_of(self, rows, shared=("step",))
+        for name, part in parts.items():
+            named = isinstance(part, dict)
+            parts[name] = {k: p.data for k, p in part.items()} if named else part.data
+        return replace(self, **parts)
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -89,6 +102,10 @@ class Chunk:
         """Number of steps in this chunk."""
         return self.x.shape[1]
 
+    def members(self, rows: slice) -> Chunk:
+        """What some neighbours need of it."""
+        return replace(self, **_rows_of(self, rows, shared=("x", "step", "progress")))
+
 
 @dataclass(frozen=True)
 class ChunkLoss:
@@ -103,3 +120,15 @@ class ChunkLoss:
     error: Tensor
     penalty: Tensor
     l0: Tensor
+
+
+def _rows_of(whole: StackState | Chunk, rows: slice, shared: tuple[str, ...]) -> dict[str, Any]:
+    """Fields with a member axis, cut along it."""
+    cut: dict[str, Any] = {}
+    for field in fields(whole):
+        value = getattr(whole, field.name)
+        if isinstance(value, dict):
+            cut[field.name] = {name: tensor[rows] for name, tensor in value.items()}
+        elif field.name not in shared:
+            cut[field.name] = value[rows]
+    return cut

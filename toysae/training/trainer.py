@@ -42,9 +42,11 @@ class Trainer:
             control. See `toysae.training.control`.
         control_rate: largest relative change of the coefficient in a step, `> 0`.
         finetune_fraction: over the last so large a fraction of the steps only the decoder (`W_dec`,
-            `b_dec`) is trained, without the penalty, in [0, 1).
+            `b_dec`) is trained, without the penalty, in [0, 1). It undoes shrinkage where rows are
+            free to grow: with `unit_norm_decoder` they only turn.
         objective: what the reconstruction is for: `local`, `end_to_end` or
-            `end_to_end_downstream`. See `toysae.training.objectives`.
+            `end_to_end_downstream`. See `toysae.training.objectives`. The last two go with no
+            `input_scaling`, and with `dead_latents` `none` or `resample`.
         output_error: how the end-to-end objectives compare outputs: `squared` or `kl`.
         downstream: weight of the error of what follows the hidden layer, `>= 0`, with
             `end_to_end_downstream`.
@@ -55,7 +57,7 @@ class Trainer:
         dead_window: a latent that was silent for more steps than this is dead.
         ghost_cooldown: steps over which the penalty of a revived latent returns; 0 is at once.
         resample_every: with `resample`, dead latents are started anew after every so many steps,
-            in the first half of the training.
+            in the first half of the training: at most `steps / 2`.
         auxiliary_coefficient: factor of the auxiliary loss, `>= 0`.
         fire_threshold: a latent fires on a sample above this value.
         decoder_bias_start: `zero`, or `geometric_median` of the first 5,000 samples.
@@ -139,6 +141,40 @@ class Trainer:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ConfigError(f"trainer.{name} = {value}: must lie in [0, 1)")
+        if self.objective != "local":
+            self._check_goes_with_readouts()
+        if self.dead_latents == "resample" and self.resample_every > self.steps // 2:
+            raise ConfigError(
+                f"trainer.resample_every = {self.resample_every}: must be at most "
+                f"{self.steps // 2}, half of trainer.steps, or nothing is ever resampled"
+            )
+
+    def _check_goes_with_readouts(self) -> None:
+        if self.input_scaling != "none":
+            raise ConfigError(
+                f"trainer.input_scaling = {self.input_scaling!r}: must be none with "
+                f"trainer.objective = {self.objective!r}, because readouts take hidden activations "
+                "as they are"
+            )
+        if self.dead_latents in ("ghost", "auxiliary"):
+            raise ConfigError(
+                f"trainer.dead_latents = {self.dead_latents!r}: must be none or resample with "
+                f"trainer.objective = {self.objective!r}, because it would teach latents what no "
+                "output sees"
+            )
+
+    @property
+    def schedule(self) -> tuple[object, ...]:
+        """What `lr_factor`, `coefficient_factor` and `encoder_share` depend on."""
+        return (
+            self.steps,
+            self.warmup_fraction,
+            self.decay_fraction,
+            self.decay,
+            self.final_lr,
+            self.coefficient_warmup_fraction,
+            self.finetune_fraction,
+        )
 
     @property
     def finetune_from(self) -> int:

@@ -76,13 +76,14 @@ class Outcomes:
         )
 
     def firings(
-        self, numbers: Tensor, amplitudes: Tensor, correlation: float
+        self, numbers: Tensor, shortfalls: Tensor, correlation: float
     ) -> SparseCoefficients:
         """What fires, in torch operations, on any device: the definition of the kernels.
 
         Args:
             numbers: uniform numbers in `[0, 1)`, `[n_blocks, n]`.
-            amplitudes: uniform numbers in `(0, 1]`, `[n_sets, n]`.
+            shortfalls: uniform numbers in `[0, 1)` by which amplitudes fall short of 1, so that
+                a feature that fires is never 0; `[n_sets, n]`.
             correlation: weight of the first set's amplitude in that of every other one.
         """
         starts = self.starts.tolist()
@@ -101,8 +102,8 @@ class Outcomes:
         feature = features[sample, slot]
         of_set = self.set_of[feature]
         f = torch.tensor(correlation, device=numbers.device)
-        own = amplitudes[of_set, sample]
-        mixed = (1 - f) * own + f * amplitudes[0, sample]
+        own = 1 - shortfalls[of_set, sample]
+        mixed = (1 - f) * own + f * (1 - shortfalls[0, sample])
         values = torch.where((of_set > 0) & ~alone[sample], mixed, own)
         counts = (features >= 0).sum(1)
         return SparseCoefficients(offsets_of(counts), feature, values, len(self.set_of))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from toysae.training.kernels.cuda_graph import CudaGraphKernel
 from toysae.training.kernels.fused import FusedKernel
 from toysae.training.kernels.reference import ReferenceKernel
+from toysae.training.kernels.sparse import SparseKernel
+from toysae.training.kernels.wide import WideKernel
 from toysae.training.member import Member
 from toysae.training.objectives import Objective
 from toysae.training.state import Chunk, ChunkLoss, StackState
@@ -26,7 +29,13 @@ def choose_kernel(member: Member, objective: Objective, threads: int) -> tuple[K
     Returns:
         The kernel, and the reason, empty for a fast kernel.
     """
-    refusal = FusedKernel.refusal(member, objective)
-    if not refusal:
-        return FusedKernel(member.sae, member.trainer, threads), ""
-    return ReferenceKernel(member.sae, member.trainer, objective), refusal
+    refusals = []
+    kernel: type[FusedKernel] | type[SparseKernel] | type[WideKernel]
+    for kernel in (FusedKernel, SparseKernel, WideKernel):
+        refusal = kernel.refusal(member, objective)
+        if not refusal:
+            return kernel(member.sae, member.trainer, threads), ""
+        refusals.append(refusal)
+    if not CudaGraphKernel.refusal(member, objective):
+        return CudaGraphKernel(member.sae, member.trainer, objective), ""
+    return ReferenceKernel(member.sae, member.trainer, objective), "; ".join(refusals)

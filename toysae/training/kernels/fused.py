@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
+from toysae.saes.base import Params
+from toysae.saes.fast import FastForm
+from toysae.saes.rectified import Rectified
 from toysae.saes.trainable import TrainableFamily
 from toysae.training.member import Member
 from toysae.training.objectives import Local, Objective
 from toysae.training.state import Chunk, ChunkLoss, StackState
 from toysae.training.trainer import Trainer
 
-#: Above this many weights a member, torch's matrix products win over the kernel's plain loops.
+#: Above this many weights a member, kernels that skip silent latents win.
 LARGEST_FUSED = 256
+
+#: All dimensions of a sample are held in registers.
+LARGEST_DIMENSION = 8
+
+#: Parts of a stack for each thread: a core that also draws data is left fewer of them.
+_PARTS = 8
+
+#: The kernel's order of a member's parameters.
+_ORDER = ("W_dec", "b_dec", "W_enc", "b_enc")
 
 
 class FusedKernel:
@@ -24,7 +39,8 @@ class FusedKernel:
     name = "fused CPU kernel (Numba)"
 
     def __init__(self, family: TrainableFamily, trainer: Trainer, threads: int) -> None:
-        self.family = family
+        self.family = cast(Rectified, family)  # `refusal` made sure of it
+        self._form = cast(FastForm, family.fast_form)
         self.trainer = trainer
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads)
@@ -32,82 +48,94 @@ class FusedKernel:
     @staticmethod
     def refusal(member: Member, objective: Objective) -> str:
         """Why this kernel cannot train a stack like `member`; empty if it can."""
-        family, trainer = member.sae, member.trainer
+        family, d = member.sae, member.stream.space.d_hidden
         form = family.fast_form
-        if member.stream.device.type != "cpu":
-            return "the fused kernel runs on the CPU"
-        if form is None or form.activation != "relu" or form.penalty != "l1":
-            return f"no fused kernel for {family.name}"
-        if member.stream.space.d_hidden * family.n_latents > LARGEST_FUSED:
-            return f"more than {LARGEST_FUSED} weights"
-        if (
-            family.subtract_decoder_bias
-            or form.penalty_by_decoder_norm
-            or family.has_orthogonality
-            or family.has_frequency
-            or not isinstance(objective, Local)
-            or trainer.dead_latents == "auxiliary"
-            or trainer.gradient_clip is not None
-            or trainer.target_l0 is not None
-            or trainer.finetune_fraction > 0
-        ):
-            return "not in the fused kernel"
-        return ""
+        is_relu = isinstance(family, Rectified) and form is not None and form.activation == "relu"
+        reasons = {
+            "only on the CPU": member.stream.device.type != "cpu",
+            f"not for {family.name}": not is_relu,
+            f"up to {LARGEST_DIMENSION} dimensions": d > LARGEST_DIMENSION,
+            f"up to {LARGEST_FUSED} weights": d * family.n_latents > LARGEST_FUSED,
+            "without the orthogonality term": family.has_orthogonality,
+            "without the frequency term": family.has_frequency,
+            "only for the local objective": not isinstance(objective, Local),
+            "without the auxiliary loss": member.trainer.dead_latents == "auxiliary",
+        }
+        return next((f"fused kernel: {reason}" for reason, holds in reasons.items() if holds), "")
 
     def advance(self, state: StackState, chunk: Chunk) -> ChunkLoss:
         """Train all members on every batch of the chunk, changing `state` in place."""
-        # Compiling costs seconds: only when used.
+        # Loading compiled code, or compiling it, takes a while: only when used.
         from toysae.training.kernels.fused_loops import train_chunk
+        from toysae.training.kernels.penalty_loops import PENALTIES
 
+        family, trainer, form = self.family, self.trainer, self._form
+        members, steps, (batch, d) = len(state.frozen_at), chunk.n_steps, chunk.x.shape[2:]
         x, weight = self._samples_innermost(chunk)
-        members = len(state.frozen_at)
-        error = np.full((members, chunk.n_steps), np.nan, np.float32)
-        penalty = np.full((members, chunk.n_steps), np.nan, np.float32)
-        l0 = np.full((members, chunk.n_steps), np.nan, np.float32)
-        ghost = self.trainer.dead_latents == "ghost"
+        rows = [_packed(part) for part in (state.params, state.first_moment, state.second_moment)]
+        losses = [np.full((members, steps), np.nan, np.float32) for _ in range(3)]
+        ghost = trainer.dead_latents == "ghost"
         arguments = (
-            x,
-            weight,
+            (0,) * d,
+            (0,) * PENALTIES[form.penalty],
+            x.numpy(),
+            batch,
+            weight.numpy(),
             chunk.stream_of.numpy(),
-            *_numpy(state.params),
-            *_numpy(state.first_moment),
-            *_numpy(state.second_moment),
+            *rows,
             state.silent_steps.numpy(),
             state.cooldown.numpy(),
+            state.control.numpy(),
             state.frozen_at.numpy(),
             chunk.lr.numpy(),
+            chunk.encoder_share.contiguous().numpy(),
             chunk.coefficient.float().numpy(),
+            family.penalty_parameter(chunk.progress).float().numpy(),
             chunk.beta1.numpy(),
             chunk.beta2.numpy(),
+            chunk.gradient_clip.numpy(),
+            chunk.target_l0.numpy(),
             state.step,
-            self.family.unit_norm_decoder,
-            self.trainer.dead_window if ghost else -1,
-            self.trainer.ghost_cooldown if ghost else 0,
-            np.float32(self.trainer.fire_threshold),
-            error,
-            penalty,
-            l0,
+            family.unit_norm_decoder,
+            form.penalty_by_decoder_norm,
+            family.subtract_decoder_bias,
+            trainer.dead_window if ghost else -1,
+            trainer.ghost_cooldown,
+            np.float32(trainer.fire_threshold),
+            trainer.control_rate,
+            *losses,
         )
-        edges = np.linspace(0, members, self.threads + 1).astype(int).tolist()
+        edges = np.linspace(0, members, _PARTS * self.threads + 1).astype(int).tolist()
         parts = [(a, b) for a, b in pairwise(edges) if a < b]
         list(self._pool.map(lambda part: train_chunk(*part, *arguments), parts))
-        state.step += chunk.n_steps
-        return ChunkLoss(*(torch.from_numpy(part) for part in (error, penalty, l0)))
+        for part, row in zip((state.params, state.first_moment, state.second_moment), rows):
+            _unpack(row, part)
+        state.step += steps
+        return ChunkLoss(*(torch.from_numpy(loss) for loss in losses))
 
-    def _samples_innermost(self, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
-        """Data `[streams, steps, d, batch]` and error weights `[streams, steps, batch]`."""
-        streams, steps, batch, d = chunk.x.shape
-        x = np.empty((streams, steps, d, batch), np.float32)
-        weight = np.empty((streams, steps, batch), np.float32)
+    def _samples_innermost(self, chunk: Chunk) -> tuple[Tensor, Tensor]:
+        """Data `[streams, d, steps, padded]`, and error weights as the kernel takes them."""
+        from toysae.training.kernels.simd import LANES
 
-        def prepare(stream: int) -> None:
-            np.copyto(x[stream], chunk.x[stream].numpy().transpose(0, 2, 1))
-            np.copyto(weight[stream], self.family.error_weight(chunk.x[stream]).numpy())
+        padding = (0, -chunk.x.shape[2] % LANES)
+        x = chunk.x.permute(0, 3, 1, 2)
+        if padding[1] > 0:  # even without padding `pad` would copy
+            x = pad(x, padding)
+        x = x.contiguous()
+        if self._form.normalize_error:
+            weight = self.family.error_weight(chunk.x)
+        else:
+            weight = torch.ones(1, 1, chunk.x.shape[2])
+        return x, pad(weight, padding).contiguous()
 
-        list(self._pool.map(prepare, range(streams)))
-        return x, weight
+
+def _packed(params: Params) -> np.ndarray:
+    """One row a member, `[M, n]`."""
+    return torch.cat([params[name].flatten(1) for name in _ORDER], dim=1).numpy()
 
 
-def _numpy(params: dict[str, torch.Tensor]) -> tuple[np.ndarray, ...]:
-    """Views of the parameters in the order of the kernel's arguments."""
-    return tuple(params[name].numpy() for name in ("W_enc", "b_enc", "W_dec", "b_dec"))
+def _unpack(rows: np.ndarray, params: Params) -> None:
+    """Write rows of `_packed` back."""
+    sizes = [params[name][0].numel() for name in _ORDER]
+    for name, part in zip(_ORDER, torch.from_numpy(rows).split(sizes, dim=1)):
+        params[name].copy_(part.view_as(params[name]))

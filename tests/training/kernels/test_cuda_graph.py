@@ -1,0 +1,220 @@
+"""What a CUDA graph of the step needs, tested without a GPU as far as that goes, and with one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from toysae.config import SAES
+from toysae.draws import CPU
+from toysae.saes.trainable import TrainableFamily
+from toysae.training.initial import initial_params
+from toysae.training.kernels.cuda_graph import CudaGraphKernel, StepBody
+from toysae.training.kernels.reference import ReferenceKernel
+from toysae.training.member import Member
+from toysae.training.objectives import Local
+from toysae.training.state import StackState
+from toysae.training.trainer import Trainer
+
+from .._stacks import TRAINER, chunk_of, difference, identical, stream
+
+FAMILIES = sorted(name for name, family in SAES.items() if issubclass(family, TrainableFamily))
+TREATMENTS = ("none", "ghost", "auxiliary")
+
+#: Operations that wait for the device, or copy from the host while a graph is captured.
+READ_BACK = (
+    "aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten.equal",
+    "aten.is_nonzero", "aten.unique", "aten._unique2", "aten.lift_fresh",
+)  # fmt: skip
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+class NoReadBack(TorchDispatchMode):
+    """Refuses every operation that a CUDA graph cannot hold."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func).removesuffix(".default")
+        assert not name.startswith(READ_BACK), f"{name} within a step"
+        # Indexing with a mask looks up where it is true.
+        if name.startswith("aten.index."):
+            assert not any(i is not None and i.dtype == torch.bool for i in args[1]), name
+        return func(*args, **(kwargs or {}))
+
+
+def start(family, trainer, *, n=3, device=CPU):
+    """A kernel, the state before the first step with some dead latents, and a chunk of 5 steps."""
+    some = [Member(family, trainer, stream(4), seed) for seed in range(n)]
+    state = StackState.start(initial_params(some, device), family.buffers)
+    state.silent_steps[:, :2] = trainer.dead_window + 1
+    x = some[0].stream.hidden(0, 5 * 32).view(1, 5, 32, 4)
+    chunk = chunk_of(x, members=n, coefficient=0.05, first_step=7)
+    chunk = replace(chunk, target_l0=torch.ones(n).double(), gradient_clip=torch.full((n,), 0.1))
+    return ReferenceKernel(family, trainer, Local()), state, chunk
+
+
+def tensors_of(state):
+    groups = (state.params, state.first_moment, state.second_moment)
+    named = {f"{i}.{name}": t for i, group in enumerate(groups) for name, t in group.items()}
+    others = ("silent_steps", "cooldown", "control", "frozen_at")
+    return {**named, **{name: getattr(state, name) for name in others}}
+
+
+def as_on_a_gpu(monkeypatch):
+    """On the CPU the step may look whether any latent is dead, since that is free there."""
+    monkeypatch.setattr(ReferenceKernel, "_certainly_none", lambda self, dead: False)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+class TestStep:
+    def family(self, name):
+        return SAES[name](n_latents=6)
+
+    @pytest.mark.parametrize("treatment", TREATMENTS)
+    def test_reads_nothing_back(self, name, treatment, monkeypatch):
+        as_on_a_gpu(monkeypatch)
+        trainer = replace(TRAINER, dead_latents=treatment)
+        kernel, state, chunk = start(self.family(name), trainer)
+        with NoReadBack():
+            kernel.step(state, chunk, 0)
+
+    def test_reads_nothing_back_for_the_terms_of_any_family(self, name, monkeypatch):
+        as_on_a_gpu(monkeypatch)
+        family = replace(self.family(name), orthogonality_penalty=0.1, frequency_penalty=0.1)
+        kernel, state, chunk = start(family, TRAINER)
+        with NoReadBack():
+            kernel.step(state, chunk, 0)
+
+    def test_changes_the_state_where_it_lies(self, name):
+        kernel, state, chunk = start(self.family(name), replace(TRAINER, dead_latents="ghost"))
+        before = {key: (t.data_ptr(), t.clone()) for key, t in tensors_of(state).items()}
+        kernel.step(state, chunk, 0)
+        after = tensors_of(state)
+        assert all(after[key].data_ptr() == pointer for key, (pointer, _) in before.items())
+        assert not torch.equal(after["0.W_dec"], before["0.W_dec"][1])
+
+    def test_from_buffers_and_a_counter_it_is_the_same(self, name, monkeypatch):
+        """The captured body, run without a graph, over chunks of two lengths."""
+        as_on_a_gpu(monkeypatch)
+        kernel, eager, chunk = start(self.family(name), replace(TRAINER, dead_latents="ghost"))
+        _, state, _ = start(self.family(name), replace(TRAINER, dead_latents="ghost"))
+        shorter = replace(
+            chunk,
+            x=chunk.x[:, :3],
+            step=chunk.step[:3] + 5,
+            progress=chunk.progress[:3],
+            **{k: getattr(chunk, k)[:, :3] for k in ("lr", "encoder_share", "coefficient")},
+        )
+        body = StepBody(kernel.step, state, chunk)
+        for part in (chunk, shorter):
+            assert body.has_room(state, part)
+            with NoReadBack():
+                ours = body.advance(part, body.run)
+            theirs = kernel.advance(eager, part)
+            for loss in ("error", "penalty", "l0"):
+                assert getattr(ours, loss).shape == (3, part.n_steps)
+                assert torch.equal(getattr(ours, loss), getattr(theirs, loss))
+        for key, tensor in tensors_of(eager).items():
+            assert torch.equal(tensor, tensors_of(state)[key]), key
+
+
+def test_body_has_no_room_for_longer_chunks_or_another_state():
+    kernel, state, chunk = start(SAES["relu"](n_latents=6), TRAINER)
+    short = replace(chunk, x=chunk.x[:, :2], step=chunk.step[:2], progress=chunk.progress[:2])
+    short = replace(
+        short, **{k: getattr(chunk, k)[:, :2] for k in ("lr", "encoder_share", "coefficient")}
+    )
+    body = StepBody(kernel.step, state, short)
+    assert not body.has_room(state, chunk)
+    assert not body.has_room(replace(state), short)
+
+
+def test_read_back_is_noticed():
+    mask = torch.tensor([True, False])
+    with NoReadBack():
+        for read in (lambda: bool(mask.any()), lambda: mask[mask], lambda: torch.tensor(1.0)):
+            with pytest.raises(AssertionError, match="aten"):
+                read()
+
+
+def test_refuses_the_cpu():
+    member = Member(SAES["relu"](), TRAINER, stream(2), 0)
+    assert CudaGraphKernel.refusal(member, Local()) == "CUDA graphs need a CUDA device"
+
+
+def test_failed_capture_goes_on_without_a_graph(caplog):
+    """Here every capture fails: there is no device to capture on."""
+    kernel, eager, chunk = start(SAES["relu"](n_latents=6), TRAINER)
+    _, state, _ = start(SAES["relu"](n_latents=6), TRAINER)
+    graph = CudaGraphKernel(kernel.family, kernel.trainer, Local())
+    if torch.cuda.is_available():
+        pytest.skip("a capture would succeed here")
+    for _ in range(2):
+        graph.advance(state, chunk)
+        kernel.advance(eager, chunk)
+    assert identical(state.params, eager.params)
+    assert state.step == eager.step == 10
+    (message,) = [record.message for record in caplog.records]
+    assert message.startswith("no CUDA graph (")
+
+
+@needs_gpu
+class TestOnGPU:
+    @pytest.mark.parametrize("name", FAMILIES)
+    @pytest.mark.parametrize("treatment", TREATMENTS)
+    def test_graph_is_the_eager_step(self, name, treatment):
+        cuda = torch.device("cuda")
+        family, trainer = SAES[name](n_latents=6), replace(TRAINER, dead_latents=treatment)
+        kernel, eager, chunk = start(family, trainer, device=cuda)
+        _, state, _ = start(family, trainer, device=cuda)
+        chunk = on(chunk, cuda)
+        graph = CudaGraphKernel(family, trainer, Local())
+        for _ in range(4):
+            graph.advance(state, chunk)
+            kernel.advance(eager, chunk)
+        assert graph._captured is not None
+        assert difference(state.params, eager.params) < 1e-5
+
+    def test_member_does_not_depend_on_its_stack(self):
+        cuda = torch.device("cuda")
+        family = SAES["relu"](n_latents=6)
+        many, few = (start(family, TRAINER, n=n, device=cuda)[1:] for n in (7, 2))
+        for state, chunk in (many, few):
+            CudaGraphKernel(family, TRAINER, Local()).advance(state, on(chunk, cuda))
+        first = {name: p[:2] for name, p in many[0].params.items()}
+        assert difference(few[0].params, first) < 1e-5
+
+    def test_stream_is_the_same_in_any_pieces(self):
+        cuda = torch.device("cuda")
+        there = moved(stream(4))
+        whole = there.hidden(0, 20_000)
+        assert whole.device.type == cuda.type
+        pieces = torch.cat([there.hidden(0, 9_000), there.hidden(9_000, 11_000)])
+        assert torch.equal(whole, pieces)
+
+    def test_trained_sae_is_as_good_as_on_the_cpu(self):
+        from toysae.training.stack import train
+
+        here = stream(4)
+        there = moved(here)
+        trainer = Trainer(steps=300, batch_size=256, lr=3e-3)
+        errors = []
+        for where in (here, there):
+            (trained,) = train([Member(SAES["relu"](n_latents=8), trainer, where, 0)])
+            errors.append(float(trained.history["error"][0, -1]))
+        assert errors[1] == pytest.approx(errors[0], rel=0.1)
+
+
+def moved(here):
+    """The stream on the GPU."""
+    space = replace(here.space, directions=here.space.directions.cuda())
+    return replace(here, space=space)
+
+
+def on(chunk, device):
+    """The chunk on a device."""
+    return replace(chunk, **{name: value.to(device) for name, value in vars(chunk).items()})

@@ -1,0 +1,196 @@
+"""How much memory stacks need, and how they are cut."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from commands import ROOT, environment
+
+from toysae.draws import CPU
+from toysae.saes.relu import ReLU
+from toysae.training import memory, stack
+from toysae.training.member import Member
+from toysae.training.memory import cut, free_bytes, members_at_once, stack_bytes
+from toysae.training.trainer import Trainer
+
+from ._stacks import difference, members, of_member, stream
+
+#: Peak of the resident memory while a stack is trained, above that before, beside the estimate.
+MEASURE = """
+import json, sys
+from pathlib import Path
+import torch
+from toysae.generators.composed_sets import ComposedSets
+from toysae.hidden.base import HiddenSpace
+from toysae.hidden.stream import Stream
+from toysae.saes.relu import ReLU
+from toysae.training import stack
+from toysae.training.kernels.reference import ReferenceKernel
+from toysae.training.member import Member
+from toysae.training.memory import stack_bytes
+from toysae.training.trainer import Trainer
+
+torch.set_num_threads(1)
+stack.choose_kernel = lambda m, objective, threads: (
+    ReferenceKernel(m.sae, m.trainer, objective), "")
+n, d, latents, batch = map(int, sys.argv[1:])
+space = HiddenSpace(torch.eye(d)[:4])
+
+def members(n, d, latents, batch):
+    trainer = Trainer(steps=6, batch_size=batch, history_points=2)
+    return [Member(ReLU(n_latents=latents), trainer, Stream(ComposedSets(), space, 0), seed)
+            for seed in range(n)]
+
+list(stack.train(members(1, d, 2, 4), threads=1))
+def kilobytes(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+before = kilobytes("VmRSS:")
+given = members(n, d, latents, batch)
+list(stack.train(given, threads=1))
+print(json.dumps([1024 * (kilobytes("VmHWM:") - before), stack_bytes(given, 1)]))
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="no peak of resident memory to be read"
+)
+@pytest.mark.parametrize(
+    "shape", [(64, 64, 512, 256), pytest.param((2, 64, 4096, 1024), marks=pytest.mark.slow)]
+)
+def test_estimate_is_within_a_factor_of_two_of_the_peak(shape):
+    """A stack whose state is most of it, and one whose activations are."""
+    ended = subprocess.run(
+        [sys.executable, "-c", MEASURE, *map(str, shape)],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    measured, estimated = json.loads(ended.stdout)
+    assert measured > 50e6
+    assert 0.5 < estimated / measured < 2
+
+
+def budget(monkeypatch, n_bytes):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: n_bytes / memory.SHARE)
+
+
+class TestCut:
+    def test_what_fits_is_one_stack(self, monkeypatch):
+        some = members(5)
+        budget(monkeypatch, stack_bytes(some, 1))
+        assert cut(some, [4, 0, 2], 1) == [[4, 0, 2]]
+
+    def test_parts_fit_and_hold_every_member_once(self, monkeypatch):
+        some = members(12, n_latents=2000, streams=3)
+        budget(monkeypatch, 0.6 * stack_bytes(some, 1))
+        parts = cut(some, range(12), 1)
+        assert len(parts) > 1
+        assert sorted(i for part in parts for i in part) == list(range(12))
+        fits = [stack_bytes([some[i] for i in part], 1) for part in parts]
+        assert max(fits) <= 0.6 * stack_bytes(some, 1)
+
+    def test_members_of_a_stream_stay_together(self, monkeypatch):
+        some = members(12, n_latents=2000, streams=3)
+        monkeypatch.setattr(memory, "stack_bytes", lambda part, threads: len(part))
+        budget(monkeypatch, 4)
+        assert cut(some, range(12), 1) == [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
+
+    def test_log_says_so(self, monkeypatch, caplog):
+        monkeypatch.setattr(memory, "stack_bytes", lambda part, threads: 4.1e9 / 6 * len(part))
+        budget(monkeypatch, 2e9 * memory.SHARE)
+        with caplog.at_level(logging.INFO, "toysae"):
+            parts = cut(members(6), range(6), 1)
+        assert [len(part) for part in parts] == [2, 2, 2]
+        assert caplog.messages == [
+            "stack of 6 cut into 3 of 2: one needs about 4.1 GB of 2 GB free"
+        ]
+
+    def test_member_that_does_not_fit_alone_is_tried(self, monkeypatch, caplog):
+        budget(monkeypatch, 1.0)
+        assert cut(members(3), range(3), 1) == [[0], [2], [1]]
+        assert "one member needs about" in caplog.text
+
+    def test_changes_no_numbers(self, monkeypatch):
+        some = members(6, streams=2)
+        (whole,) = stack.train(some, threads=1)
+        monkeypatch.setattr(memory, "stack_bytes", lambda part, threads: len(part))
+        budget(monkeypatch, 2)
+        parts = list(stack.train(some, threads=1))
+        assert [part.index for part in parts] == [(0, 2), (1, 4), (3, 5)]
+        for part in parts:
+            for i in part.index:
+                assert difference(of_member(part, i), of_member(whole, i)) < 1e-6
+
+
+class TestEstimate:
+    def test_state_grows_with_members_and_activations_do_not(self):
+        """On the CPU a few members are in work at a time."""
+        few, many, more = (stack_bytes(members(n, n_latents=4096), 1) for n in (200, 400, 600))
+        assert more - many == pytest.approx(many - few, rel=0.05)
+        weights = 2 * 2 * 4096 + 4096 + 2
+        assert (many - few) / 200 == pytest.approx(4 * (3 * weights + 4 * 4096), rel=0.05)
+
+    def test_threads_have_activations_each(self):
+        wide = members(8, n_latents=65536)
+        assert stack_bytes(wide, 4) > 3 * stack_bytes(wide, 1) - 2 * 3 * 8 * 4 * 5 * 65536
+
+    def test_members_at_once(self):
+        def at_once(n_latents, batch):
+            trainer = Trainer(batch_size=batch)
+            return members_at_once(Member(ReLU(n_latents=n_latents), trainer, stream(), 0))
+
+        # 2 MB of float32 latents.
+        assert at_once(8, 1024) == 64
+        assert at_once(128, 1024) == 4
+        assert at_once(4096, 1024) == 1
+
+
+class TestFree:
+    def write(self, directory, monkeypatch, available=""):
+        meminfo = directory / "meminfo"
+        if available:
+            meminfo.write_text(f"MemTotal: 9 kB\nMemAvailable:  {available} kB\n")
+        monkeypatch.setattr(memory, "_MEMINFO", meminfo)
+        monkeypatch.setattr(memory, "_CGROUP", directory)
+
+    def test_unknown_is_no_limit(self, tmp_path, monkeypatch):
+        self.write(tmp_path, monkeypatch)
+        assert free_bytes(CPU) == math.inf
+
+    def test_what_the_system_has(self, tmp_path, monkeypatch):
+        self.write(tmp_path, monkeypatch, "2000")
+        assert free_bytes(CPU) == 2000 * 1024
+
+    def test_what_the_container_may_take(self, tmp_path, monkeypatch):
+        self.write(tmp_path, monkeypatch, "2000")
+        for name, text in (
+            ("memory.max", "1000000\n"), ("memory.current", "600000\n"),
+            ("memory.stat", "anon 5\ninactive_file 100000\n"),
+        ):  # fmt: skip
+            (tmp_path / name).write_text(text)
+        assert free_bytes(CPU) == 500_000
+        (tmp_path / "memory.max").write_text("max\n")
+        assert free_bytes(CPU) == 2000 * 1024
+
+    def test_container_of_the_first_version(self, tmp_path, monkeypatch):
+        self.write(tmp_path, monkeypatch, "2000")
+        (tmp_path / "memory").mkdir()
+        for name, text in (
+            ("limit_in_bytes", "1000000\n"), ("usage_in_bytes", "600000\n"),
+            ("stat", "total_inactive_file 50000\n"),
+        ):  # fmt: skip
+            (tmp_path / "memory" / f"memory.{name}").write_text(text)
+        assert free_bytes(CPU) == 450_000
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+    def test_of_a_gpu(self):
+        assert 0 < free_bytes(torch.device("cuda")) < math.inf

@@ -1,0 +1,158 @@
+"""How much memory a stack needs, how much is free, and how stacks are cut so that they fit.
+
+Estimates, good to a factor of 2, of what grows with the stack; the interpreter and its libraries
+are not in them. A member's numbers do not depend on the cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+
+from toysae.hidden.stream import BLOCK
+from toysae.training.chunks import longest_chunk
+from toysae.training.member import Member
+
+logger = logging.getLogger(__name__)
+
+#: Stacks are cut to need at most this share of the memory that is free: estimates are rough.
+SHARE = 0.7
+
+#: A tensor of the latents of the members that are in work at once, on the CPU. Activations are
+#: about ten of these; measured best between 1 and 4 MB from 64 to 256 latents.
+CPU_LATENT_BYTES = 2**21
+
+_NUMBER = 4  # bytes
+
+#: Tensors of the size of the parameters: themselves, two moments; gradients and what an update
+#: makes on its way, for the members in work.
+_PARAMS_KEPT = 3
+_PARAMS_IN_WORK = 6
+
+#: Tensors `[batch, m]` and `[batch, d]` that a step with autograd holds at its peak.
+_LATENTS_IN_WORK = 8
+_HIDDEN_IN_WORK = 6
+
+_CGROUP = Path("/sys/fs/cgroup")
+_MEMINFO = Path("/proc/meminfo")
+
+
+def members_at_once(member: Member) -> int:
+    """Members like `member` that the CPU computes with at a time by autograd, at least 1."""
+    each = member.trainer.batch_size * member.sae.n_latents * _NUMBER
+    return max(1, CPU_LATENT_BYTES // each)
+
+
+def stack_bytes(members: Sequence[Member], threads: int) -> int:
+    """Memory for parameters, moments, one chunk of data, and the work on a step."""
+    first, n_members = members[0], len(members)
+    d, m, batch = first.stream.space.d_hidden, first.sae.n_latents, first.trainer.batch_size
+    streams = list(dict.fromkeys(member.stream for member in members))
+    weights = sum(math.prod(shape) for shape in first.sae.param_shapes(d, m).values())
+    if first.stream.device.type == "cpu":
+        in_work, drawn_at_once = min(n_members, threads * members_at_once(first)), threads
+    else:
+        in_work, drawn_at_once = n_members, len(streams)
+    activations = batch * (_LATENTS_IN_WORK * m + _HIDDEN_IN_WORK * d)
+    steps = min(
+        longest_chunk(n_members, len(streams), batch, d),
+        -(-first.trainer.steps // first.trainer.history_points),
+    )
+    chunk = len(streams) * steps * batch * d
+    n_features = max(len(stream.space.directions) for stream in streams)
+    drawn = BLOCK * (-(-steps * batch // BLOCK) + 1) * (2 * d + n_features)
+    numbers = (
+        n_members * (_PARAMS_KEPT * weights + 4 * m)
+        + in_work * (_PARAMS_IN_WORK * weights + activations)
+        + 2 * chunk
+        + len(streams) * BLOCK * d
+        + min(drawn_at_once, len(streams)) * drawn
+    )
+    return _NUMBER * numbers
+
+
+def free_bytes(device: torch.device) -> float:
+    """Memory that can still be used; infinite where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return min(_available(), _left_in_cgroup())
+
+
+def cut(members: Sequence[Member], index: Sequence[int], threads: int) -> list[list[int]]:
+    """Cut a stack into as few as fit; members that share a stream stay together where they can.
+
+    Args:
+        members: all members.
+        index: those of one stack, by position.
+        threads: CPU threads.
+
+    Returns:
+        Positions of the members of each stack; the one stack where it fits. A member that does not
+        fit by itself is a stack by itself, and the log says so.
+    """
+    whole = [members[i] for i in index]
+    free = SHARE * free_bytes(whole[0].stream.device)
+    needed = stack_bytes(whole, threads)
+    if needed <= free:
+        return [list(index)]
+    place = {s: i for i, s in enumerate(dict.fromkeys(member.stream for member in whole))}
+    together = sorted(index, key=lambda i: place[members[i].stream])
+    for n_parts in range(2, len(index) + 1):
+        parts = _near_equal(together, n_parts)
+        if all(stack_bytes([members[i] for i in part], threads) <= free for part in parts):
+            break
+    else:
+        parts = [[i] for i in together]
+        logger.warning(
+            "one member needs about %s of %s free; trying it nevertheless",
+            _gigabytes(stack_bytes(whole[:1], threads)), _gigabytes(free / SHARE),
+        )  # fmt: skip
+    logger.info(
+        "stack of %d cut into %d of %d: one needs about %s of %s free",
+        len(index), len(parts), max(len(part) for part in parts),
+        _gigabytes(needed), _gigabytes(free / SHARE),
+    )  # fmt: skip
+    return [sorted(part) for part in parts]
+
+
+def _near_equal(index: Sequence[int], n_parts: int) -> list[list[int]]:
+    edges = [len(index) * i // n_parts for i in range(n_parts + 1)]
+    return [list(index[first:last]) for first, last in pairwise(edges)]
+
+
+def _available() -> float:
+    """`MemAvailable` of Linux; elsewhere unknown."""
+    try:
+        lines = _MEMINFO.read_text().splitlines()
+    except OSError:
+        return math.inf
+    values = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return 1024.0 * int(values[0]) if values else math.inf
+
+
+def _left_in_cgroup() -> float:
+    """What the container may still take: of version 2, else of version 1, else no limit."""
+    for limit, used, given_back in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            most, now = ((_CGROUP / name).read_text().strip() for name in (limit, used))
+            stat = (_CGROUP / used).with_name("memory.stat").read_text().split()
+        except OSError:
+            continue
+        if most == "max":
+            return math.inf
+        # Pages of files that nothing uses are given back on demand.
+        spare = int(stat[stat.index(given_back) + 1]) if given_back in stat else 0
+        return float(int(most) - int(now) + spare)
+    return math.inf
+
+
+def _gigabytes(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.2g} GB"
