@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from toysae.compiled import sources
+
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "toysae"
 MODULES = sorted(LIBRARY.rglob("*.py"))
@@ -15,14 +17,15 @@ EVERYTHING = sorted(
     for path in (ROOT / folder).rglob("*.py")
 )
 
-FOUNDATION = {"errors", "checks", "draws", "draws_kernel", "device"}
+FOUNDATION = {"errors", "checks", "compiled", "draws", "draws_kernel", "device"}
 
 #: Part of toysae (a package, or a module beside them) and the other parts that it may import.
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "compiled": set(),
     "draws": set(),
-    "draws_kernel": set(),
+    "draws_kernel": {"compiled"},
     "progress": set(),
     "checks": {"errors"},
     "device": {"errors"},
@@ -159,3 +162,25 @@ def test_the_search_finds_what_it_is_for():
     source = ast.parse("import a.b\nif c:\n    from d import e\ndef f():\n    import wandb.sdk")
     assert set(imports(ast.walk(source))) == {"a.b", "d.e", "wandb.sdk"}
     assert set(imports(outside_functions(source))) == {"a.b", "d.e"}
+
+
+def test_a_change_of_anything_that_kernels_are_made_of_is_noticed():
+    """`toysae.compiled` watches every module that a compiled one takes something from."""
+    watched = set(sources())
+    compiled = [path for path in MODULES if "toysae.compiled.njit" in set(imports(at_import(path)))]
+    assert len(compiled) > 15
+    for path in compiled:
+        assert path in watched
+        for name in imports(at_import(path)):
+            if name.startswith("toysae."):
+                module = ROOT.joinpath(*name.split(".")[:-1]).with_suffix(".py")
+                assert module in watched, f"{named(path)} imports {name}"
+
+
+def test_numba_is_asked_through_the_module_that_watches():
+    wrong = [
+        named(path)
+        for path in MODULES
+        if "numba.njit" in set(imports(everywhere(path))) and path.name != "compiled.py"
+    ]
+    assert not wrong

@@ -6,7 +6,8 @@ import pytest
 from commands import ROOT
 
 from toysae.cli import CONF
-from toysae.config import CORRELATIONS, GENERATORS, HIDDEN_SPACES, MAGNITUDES, PROFILES
+from toysae.config import CORRELATIONS, GENERATORS, HIDDEN_SPACES, MAGNITUDES, PROFILES, SAES
+from toysae.training import trainer
 
 WORLDS = (ROOT / "docs" / "worlds.md").read_text(encoding="utf-8")
 OPTIONS = [
@@ -20,3 +21,13 @@ NAMES = [*GENERATORS, *HIDDEN_SPACES, *MAGNITUDES, *PROFILES, *CORRELATIONS]
 @pytest.mark.parametrize("name", sorted({*OPTIONS, *NAMES}))
 def test_every_world_and_law_is_listed(name):
     assert f"`{name}`" in WORLDS
+
+
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+PRESETS = [path.stem for group in ("sae", "trainer") for path in (CONF / group).glob("*.yaml")]
+CHOICES = [*trainer.OBJECTIVES, *trainer.DEAD_LATENT_TREATMENTS, *trainer.INPUT_SCALINGS]
+
+
+@pytest.mark.parametrize("name", sorted({*SAES, *PRESETS, *CHOICES}))
+def test_every_family_and_way_of_training_is_listed(name):
+    assert f"`{name}`" in TRAINING

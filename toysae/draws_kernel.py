@@ -11,7 +11,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from toysae.compiled import njit
 
 _TO_UNIT = 2.0**-53
 _TO_FLOAT = np.float32(2.0**-24)

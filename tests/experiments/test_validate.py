@@ -293,7 +293,7 @@ def broken(real: Path, kind: str, tmp_path: Path) -> str:
         ("missing", ("broken", "no such directory", "SAELens checkpoints")),
         ("empty", ("broken", "no checkpoint", "cfg.json")),
         ("truncated", ("sae_weights.safetensors", "not a readable safetensors file")),
-        ("architecture", ("cfg.json", "'magic'", "jumprelu, matryoshka_batchtopk, standard")),
+        ("architecture", ("cfg.json", "'magic'", "jumprelu", "matryoshka_batchtopk", "standard")),
         ("dimension", ("acts.npy", "dimension 4", "SAEs read 3")),
         ("single", ("acts.npy", "1 sample", "at least 2")),
         ("hooks", ("hook: not given", "'g', 'h'")),

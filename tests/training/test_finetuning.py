@@ -64,7 +64,7 @@ def error(sae: SAE) -> Tensor:
 )
 def test_encoder_keeps_its_bits_over_the_last_fraction(family, monkeypatch):
     """All but `W_dec` and `b_dec`: the state is looked at after every step."""
-    trainer = replace(TUNED, steps=40, batch_size=16)
+    trainer = replace(TUNED, steps=40, batch_size=64)
     seen: list[dict[str, Tensor]] = []
     step = ReferenceKernel.step
 

@@ -12,8 +12,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.draws_kernel import next_gap, next_uint64, next_uniform
 from toysae.generators.shared_kernel import first_above
 

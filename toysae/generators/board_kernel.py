@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.draws_kernel import next_uniform
 
 _BELOW_ONE = 1 - 2.0**-53

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.draws_kernel import next_uniform
 
 _NO_ISLAND, _SILENCED, _LEAKING = 0, 1, 2

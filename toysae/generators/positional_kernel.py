@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
+from toysae.compiled import njit
 from toysae.draws_kernel import next_uniform
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from toysae.compiled import njit
 
 #: Counting so many is faster than halving them.
 _COUNTED = 8

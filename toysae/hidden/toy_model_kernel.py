@@ -15,7 +15,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from toysae.compiled import njit
 
 _JIT: Any = {"cache": True, "nogil": True, "error_model": "numpy"}
 

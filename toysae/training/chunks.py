@@ -19,14 +19,20 @@ from toysae.training.state import Chunk
 #: hierarchy between members (measured best between 2^20 and 2^24).
 CHUNK_NUMBERS = 2**22
 
+#: Where one batch alone leaves a core's own cache, a chunk may have more: what it costs to begin and
+#: to end one is shared by more steps.
+LARGE_BATCH_NUMBERS = 2**19
+LONG_CHUNK_NUMBERS = 2**24
+
 #: A chunk has at most about this many member-steps, so that progress and Ctrl-C are prompt.
 CHUNK_MEMBER_STEPS = 2**15
 
 
 def longest_chunk(n_members: int, n_streams: int, batch_size: int, d_hidden: int) -> int:
     """Number of steps that a chunk of such a stack has at most, at least 1."""
-    numbers = n_streams * batch_size * d_hidden
-    return max(1, min(CHUNK_NUMBERS // numbers, CHUNK_MEMBER_STEPS // n_members))
+    batch_numbers = batch_size * d_hidden
+    limit = CHUNK_NUMBERS if batch_numbers < LARGE_BATCH_NUMBERS else LONG_CHUNK_NUMBERS
+    return max(1, min(limit // (n_streams * batch_numbers), CHUNK_MEMBER_STEPS // n_members))
 
 
 class _Reader:

@@ -14,8 +14,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.draws_kernel import next_uint64, next_uniform
 
 _LAYERS = 256

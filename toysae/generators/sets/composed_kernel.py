@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.draws_kernel import fill_uniform
 from toysae.generators.shared_kernel import first_above
 

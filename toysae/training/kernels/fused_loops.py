@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.training.control import LARGEST_CONTROL
 from toysae.training.kernels.fused_passes import (
     OWN,

@@ -17,8 +17,8 @@ Arguments of all passes: `dims`, a tuple of length `d`; `x`, where the tile of `
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.training.kernels.penalty_loops import PENALTIES
 from toysae.training.kernels.simd import (
     INNER,

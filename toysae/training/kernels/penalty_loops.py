@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.saes.lp import SMALLEST
 from toysae.training.kernels.simd import INNER
 

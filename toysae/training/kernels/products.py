@@ -7,8 +7,7 @@ whichever block it lies: its bits depend on neither its neighbours nor its place
 
 from __future__ import annotations
 
-from numba import njit
-
+from toysae.compiled import njit
 from toysae.training.kernels.rows import INLINE
 from toysae.training.kernels.simd import LANES, fma_each, load_each, splat_each, store_each
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from toysae.compiled import njit
 from toysae.training.kernels.simd import (
     INNER,
     JIT,

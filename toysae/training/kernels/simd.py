@@ -12,9 +12,7 @@ compiler, unlike an integer, it is a constant.
 Offsets and strides count elements in memory from the first one of a contiguous array, whatever its
 number of axes, and are not checked: a vector needs `LANES` elements from its offset on.
 
-Kernels are compiled with `JIT`, functions that only they call with `INNER`. Numba does not see that
-a function called by a kernel has changed when it looks the kernel up in its cache, unless both are
-in one file: after changing this one, delete `__pycache__`.
+Kernels are compiled with `JIT`, functions that only they call with `INNER`.
 """
 
 from __future__ import annotations

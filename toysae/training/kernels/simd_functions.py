@@ -7,8 +7,7 @@ two and evaluate the polynomials of S. Moshier's Cephes library (`expf`, `logf`)
 
 from __future__ import annotations
 
-from numba import njit
-
+from toysae.compiled import njit
 from toysae.training.kernels.simd import (
     INNER,
     exponent,

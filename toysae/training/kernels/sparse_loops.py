@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.training.control import LARGEST_CONTROL
 from toysae.training.kernels.products import TILE, encode_tile
 from toysae.training.kernels.rows import INLINE, add_row, row_dot, weighted_sum

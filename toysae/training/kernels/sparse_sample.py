@@ -10,8 +10,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.training.kernels.penalty_loops import value_and_slope
 from toysae.training.kernels.rows import (
     INLINE,

@@ -5,8 +5,7 @@ The same penalties as in `toysae.training.kernels.penalty_loops`, in vectors.
 
 from __future__ import annotations
 
-from numba import njit
-
+from toysae.compiled import njit
 from toysae.saes.lp import SMALLEST
 from toysae.training.kernels.penalty_loops import PENALTIES
 from toysae.training.kernels.simd import INNER, maximum, select, splat

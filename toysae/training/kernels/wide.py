@@ -28,8 +28,9 @@ from toysae.training.state import Chunk, ChunkLoss, StackState
 from toysae.training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from toysae.training.kernels.wide_loops import Array
     from toysae.training.kernels.wide_member import StepRates
-    from toysae.training.kernels.wide_step import Range, Spread, WideStep
+    from toysae.training.kernels.wide_step import Spread, WideStep
 
 _ACTIVATIONS = ("relu", "topk", "jumprelu")
 
@@ -71,8 +72,8 @@ class WideKernel:
         # also the default of new ones: it is put back.
         with ThreadPoolExecutor(self.threads, "wide", torch.set_num_threads, (1,)) as pool:
 
-            def spread(work: Callable[[int, int, int], Any], ranges: Sequence[Range]) -> list[Any]:
-                return list(pool.map(lambda part: work(*part), ranges))
+            def spread(work: Callable[..., Any], parts: Sequence[tuple[Any, ...]]) -> list[Any]:
+                return list(pool.map(lambda part: work(*part), parts))
 
             for i in range(members):
                 if state.frozen_at[i] < 0:
@@ -86,14 +87,13 @@ class WideKernel:
         # Loading what is compiled takes time: only when used.
         from toysae.training.kernels.wide_member import WideMember
 
-        x = _in_rows(chunk.x[chunk.stream_of[i]])
-        weight = self.family.error_weight(x)
+        x = _samples_innermost(chunk.x[chunk.stream_of[i]])
         losses = torch.full((3, chunk.n_steps), torch.nan)
-        step = self._step_for(x)
-        member = WideMember.of_stack(state, i, step.encoders)
+        step = self._step_for(*chunk.x.shape[2:])
+        member = WideMember.of_stack(state, i, step.encoders, spread)
         for t in range(chunk.n_steps):
             rates = self._rates(state, chunk, i, t)
-            loss = step.forward(member, x[t].numpy(), weight[t].numpy(), rates, spread)
+            loss = step.forward(member, x, t, rates, spread)
             losses[:, t] = torch.tensor(loss)
             if not loss.is_finite:
                 state.frozen_at[i] = rates.step
@@ -102,14 +102,13 @@ class WideKernel:
             state.control[i] = next_control(
                 state.control[i], losses[2, t], chunk.target_l0[i], self.trainer.control_rate
             )
-        member.write_back(state, i)
+        member.write_back(state, i, spread)
         return losses
 
-    def _step_for(self, x: Tensor) -> WideStep:
-        """The step for batches `x [steps, batch, d]`, with memory that is kept between chunks."""
+    def _step_for(self, batch: int, d: int) -> WideStep:
+        """The step for such batches, with memory that is kept between chunks."""
         from toysae.training.kernels.wide_step import WideStep
 
-        _, batch, d = x.shape
         if self._step is None or self._step.shape[:2] != (batch, d):
             self._step = WideStep(self.family, self.trainer, batch, d)
         return self._step
@@ -133,9 +132,6 @@ class WideKernel:
         )
 
 
-def _in_rows(x: Tensor) -> Tensor:
-    """Samples `[steps, batch, d]` with the dimensions innermost in memory.
-
-    Torch transposes matrices fast, but no cubes.
-    """
-    return x.reshape(-1, x.shape[2]).contiguous().view(x.shape)
+def _samples_innermost(x: Tensor) -> Array:
+    """Samples `[steps, batch, d]` as `[d, steps * batch]`: as a chunk has them in memory."""
+    return x.flatten(0, 1).T.contiguous().numpy()

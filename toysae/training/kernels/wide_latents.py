@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.training.kernels.simd import INNER, JIT
 from toysae.training.kernels.wide_loops import Weights, add_rows, penalise, row_dot, threshold_slope
 

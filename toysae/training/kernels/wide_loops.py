@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from toysae.compiled import njit
 from toysae.training.kernels.penalty_loops import value_and_slope
 from toysae.training.kernels.simd import INNER, LANES, fma, lane_sum, load, splat, store
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from toysae.saes.base import Params
 from toysae.training.kernels.wide_loops import Adam, Array, Weights
 from toysae.training.state import StackState
+
+#: Calls a function with each of some lists of arguments, over threads; its results in their order.
+Spread = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], list[Any]]
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -73,25 +78,28 @@ class WideMember(NamedTuple):
     silent: Array
 
     @classmethod
-    def of_stack(cls, state: StackState, i: int, encoders: Array) -> WideMember:
+    def of_stack(cls, state: StackState, i: int, encoders: Array, spread: Spread) -> WideMember:
         """Member `i`; its `W_enc` and their moments are copied to `encoders [3, m, d]`."""
-        now, moment, square = (
-            _in_rows(part, i, encoder) for part, encoder in zip(_parts(state), encoders)
-        )
+        parts = _parts(state)
+        spread(_copy, [(torch.from_numpy(e), p["W_enc"][i].T) for e, p in zip(encoders, parts)])
+        now, moment, square = (_weights(p, i, e) for p, e in zip(parts, encoders))
         return cls(now, moment, square, state.silent_steps[i].numpy())
 
-    def write_back(self, state: StackState, i: int) -> None:
+    def write_back(self, state: StackState, i: int, spread: Spread) -> None:
         """Copy `W_enc` and its moments to the stack."""
-        for weights, part in zip((self.now, self.moment, self.square), _parts(state)):
-            part["W_enc"][i].copy_(torch.from_numpy(weights.w_enc).T)
+        rows = (torch.from_numpy(part.w_enc) for part in (self.now, self.moment, self.square))
+        spread(_copy, [(p["W_enc"][i], each.T) for p, each in zip(_parts(state), rows)])
 
 
 def _parts(state: StackState) -> tuple[Params, Params, Params]:
     return state.params, state.first_moment, state.second_moment
 
 
-def _in_rows(part: Params, i: int, encoder: Array) -> Weights:
-    torch.from_numpy(encoder).copy_(part["W_enc"][i].T)
+def _copy(target: Tensor, source: Tensor) -> None:
+    target.copy_(source)
+
+
+def _weights(part: Params, i: int, encoder: Array) -> Weights:
     b_enc, w_dec, b_dec = (part[name][i].numpy() for name in ("b_enc", "W_dec", "b_dec"))
     threshold = part["threshold"][i].numpy() if "threshold" in part else np.zeros_like(b_enc)
     return Weights(encoder, b_enc, w_dec, b_dec, threshold)

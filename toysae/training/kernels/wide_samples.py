@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from toysae.training.kernels.simd import INNER, JIT, LANES, count, load
+from toysae.compiled import njit
+from toysae.training.kernels.simd import INNER, JIT, LANES, count, load, splat
 from toysae.training.kernels.wide_loops import (
     add_rows,
     dot_rows,
@@ -14,8 +14,22 @@ from toysae.training.kernels.wide_loops import (
     threshold_slope,
 )
 
+#: Groups of about so many levels have a maximum each, when the largest are searched.
+_GROUP = 8
+
 _ZERO = np.float32(0)
 _TWO = np.float32(2)
+
+
+@njit(**JIT)
+def take_samples(first, last, columns, begin, rows):
+    """`rows[first:last] = columns[:, begin + first : begin + last].T`, in squares."""
+    d = len(columns)
+    for top in range(first, last, LANES):
+        for left in range(0, d, LANES):
+            for s in range(top, min(top + LANES, last)):
+                for k in range(left, min(left + LANES, d)):
+                    rows[s, k] = columns[k, begin + s]
 
 
 @njit(**JIT)
@@ -69,25 +83,57 @@ def find_largest(first, last, z, bias, k, entries):
     """List those of each sample's `k` largest `z + bias` that are positive; arguments as above."""
     m = len(bias)
     levels, largest = np.empty(m, np.float32), np.empty(k, np.float32)
+    groups = np.empty(max(k, m // _GROUP), np.float32)
+    latents, values = np.empty(m, np.int32), np.empty(m, np.float32)
     for s in range(first, last):
         for j in range(m):
             level = z[s, j] + bias[j]
             # What is not a number must be listed, so that the loss shows it.
             levels[j] = level if level == level else np.float32(np.inf)
-        _keep_largest(levels, largest)
+        # There are `k` groups, and more levels, that reach the `k`-th largest of their maxima.
+        _find_maxima(levels, groups)
+        _keep_largest(groups, largest)
+        n = _list_from(levels, largest[0], latents, values)
+        _keep_largest(values[:n], largest)
         cut, ties, place = largest[0], k, k * s
         for value in largest:
             ties -= value > cut
         entries.start[s] = place
-        for j in range(m):
-            level = levels[j]
+        for i in range(n):
+            level = values[i]
             if level >= cut and level > _ZERO:
                 ties -= level == cut
                 if level > cut or ties >= 0:
-                    entries.latent[place] = j
+                    entries.latent[place] = latents[i]
                     entries.value[place] = level
                     place += 1
         entries.stop[s] = place
+
+
+@njit(**INNER)
+def _find_maxima(values, maxima):
+    """Deal `values` out over as many groups as there are `maxima`, and write those of each."""
+    width = len(maxima)
+    maxima[:] = values[:width]
+    for low in range(width, len(values), width):
+        for i in range(min(width, len(values) - low)):
+            maxima[i] = max(maxima[i], values[low + i])
+
+
+@njit(**INNER)
+def _list_from(values, least, places, found):
+    """List values from `least` on and their places; returns how many there are."""
+    n = 0
+    for low in range(0, len(values), LANES):
+        high = min(low + LANES, len(values))
+        if high - low == LANES and count(load(values, low) >= splat(least)) == 0:
+            continue
+        for i in range(low, high):
+            if values[i] >= least:
+                places[n] = i
+                found[n] = values[i]
+                n += 1
+    return n
 
 
 @njit(**INNER)

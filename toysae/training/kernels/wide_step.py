@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +30,7 @@ from toysae.training.kernels.wide_loops import (
     Sorted,
     Weights,
 )
-from toysae.training.kernels.wide_member import StepLoss, StepRates, WideMember
+from toysae.training.kernels.wide_member import Spread, StepLoss, StepRates, WideMember
 from toysae.training.kernels.wide_samples import (
     activate,
     backward,
@@ -41,6 +39,7 @@ from toysae.training.kernels.wide_samples import (
     find_largest,
     reconstruct,
     sort_entries,
+    take_samples,
 )
 from toysae.training.trainer import Trainer
 
@@ -48,14 +47,15 @@ from toysae.training.trainer import Trainer
 SAMPLES = 128
 LATENTS = 256
 
+#: Samples and latents in a tile of the encoder's product: large enough for BLAS to be at full
+#: speed, small enough to share them out evenly.
+TILE = (256, 512)
+
 #: Where more than this share of the latents fires, dense products are faster.
 DENSE_SHARE = 0.2
 
 #: Number, begin and end of a range.
 Range = tuple[int, int, int]
-
-#: Calls a function with every range, over threads; its results in the order of ranges.
-Spread = Callable[[Callable[[int, int, int], Any], Sequence[Range]], list[Any]]
 
 
 class WideStep:
@@ -71,7 +71,7 @@ class WideStep:
     def __init__(self, family: TrainableFamily, trainer: Trainer, batch: int, d: int) -> None:
         form = family.fast_form
         assert form is not None, f"{family.name} has no compiled form"
-        self.form = form
+        self.family, self.form = family, form
         self.shape = batch, d, family.n_latents
         self._unit_norm = family.unit_norm_decoder
         self._centred = family.subtract_decoder_bias
@@ -81,13 +81,16 @@ class WideStep:
         self._limit = self._topk or math.ceil(DENSE_SHARE * family.n_latents)
         self._sample_ranges = _ranges(batch, SAMPLES)
         self._latent_ranges = _ranges(family.n_latents, LATENTS)
+        rows, columns = (_ranges(n, side) for n, side in zip((batch, family.n_latents), TILE))
+        self._tiles = [(slice(*s), slice(*j)) for _, *j in columns for _, *s in rows]
         self._allocate()
 
     def _allocate(self) -> None:
         batch, d, m = self.shape
         ranges, room = len(self._sample_ranges), batch * self._limit
         self.encoders = _zeros(3, m, d)
-        self._z, self._error = _zeros(batch, m), _zeros(batch, d)
+        self._z, self._x, self._error = _zeros(batch, m), _zeros(batch, d), _zeros(batch, d)
+        self._weight = _zeros(batch)
         self._norms = np.ones(m, np.float32)
         places, latents = np.zeros((2, batch), np.int64), np.zeros((2, room), np.int32)
         values = _zeros(4, room)
@@ -117,15 +120,14 @@ class WideStep:
         return LatentSums(_zeros(*shape), _zeros(*shape), _zeros(*shape), fired)
 
     def forward(
-        self, member: WideMember, x: Array, weight: Array, rates: StepRates, spread: Spread
+        self, member: WideMember, x: Array, index: int, rates: StepRates, spread: Spread
     ) -> StepLoss:
-        """Losses of the batch `x [batch, d]`, whose errors weigh `weight [batch]`."""
-        self._constrain(member.now, spread)
+        """Losses of the batch of number `index` in `x [d, batches * batch]`."""
         now, samples = member.now, self.shape[0]
-        offset = now.b_dec
-        if self._centred:
-            x, offset = x - now.b_dec, np.zeros_like(now.b_dec)
-        self._batch = Batch(x, offset, weight, self._error)
+        self._constrain(now, spread)
+        spread(partial(self._take, x, index * samples, now.b_dec), self._sample_ranges)
+        offset = np.zeros_like(now.b_dec) if self._centred else now.b_dec
+        self._batch = Batch(self._x, offset, self._weight, self._error)
         self._penalty = Penalty(
             PENALTIES[self.form.penalty],
             np.float32(rates.parameter),
@@ -134,7 +136,8 @@ class WideStep:
             self.form.penalty_by_decoder_norm,
             np.float32(self.form.bandwidth),
         )
-        self._sparse = all(spread(partial(self._encode, now), self._sample_ranges))
+        spread(partial(self._multiply, now.w_enc), self._tiles)
+        self._sparse = all(spread(partial(self._list, now), self._sample_ranges))
         decode = self._decode if self._sparse else self._decode_densely
         spread(partial(decode, now), self._sample_ranges)
         totals = self._sums
@@ -174,10 +177,21 @@ class WideStep:
         if self._unit_norm or by_norm:
             spread(constrain, self._latent_ranges)
 
-    def _encode(self, now: Weights, place: int, first: int, last: int) -> bool:
-        """Pre-activations without bias, and a list of what fires; False if it is too long."""
-        x, encoder = _tensor(self._batch.x[first:last]), _tensor(now.w_enc)
-        torch.mm(x, encoder.T, out=_tensor(self._z[first:last]))
+    def _take(self, x: Array, begin: int, b_dec: Array, place: int, first: int, last: int) -> None:
+        """Samples in rows, as the encoder reads them, and the weights of their errors."""
+        take_samples(first, last, x, begin, self._x)
+        rows = self._x[first:last]
+        self._weight[first:last] = self.family.error_weight(_tensor(rows)).numpy()
+        if self._centred:
+            rows -= b_dec
+
+    def _multiply(self, w_enc: Array, samples: slice, latents: slice) -> None:
+        """A tile of the pre-activations, without bias."""
+        z = _tensor(self._z[samples, latents])
+        torch.mm(_tensor(self._x[samples]), _tensor(w_enc[latents]).T, out=z)
+
+    def _list(self, now: Weights, place: int, first: int, last: int) -> bool:
+        """List what fires; False if that is too long."""
         if self._topk:
             find_largest(first, last, self._z, now.b_enc, self._topk, self._entries)
             return True
@@ -244,7 +258,8 @@ _tensor = torch.from_numpy
 
 
 def _zeros(*shape: int) -> Array:
-    return np.zeros(shape, np.float32)
+    # Torch's memory begins where a vector does.
+    return torch.zeros(shape).numpy()
 
 
 def _ranges(length: int, longest: int) -> list[Range]:
