@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -19,10 +20,13 @@ from toysae.training.state import Chunk
 #: hierarchy between members (measured best between 2^20 and 2^24).
 CHUNK_NUMBERS = 2**22
 
-#: Where one batch alone leaves a core's own cache, a chunk may have more: what it costs to begin and
-#: to end one is shared by more steps.
+#: Where one batch alone leaves a core's own cache, a chunk may have more: what it costs to begin
+#: and to end one is shared by more steps.
 LARGE_BATCH_NUMBERS = 2**19
 LONG_CHUNK_NUMBERS = 2**24
+
+#: Chunks whose data are drawn while one is trained: two, so that no core waits for the other.
+CHUNKS_AHEAD = 2
 
 #: A chunk has at most about this many member-steps, so that progress and Ctrl-C are prompt.
 CHUNK_MEMBER_STEPS = 2**15
@@ -36,9 +40,14 @@ def longest_chunk(n_members: int, n_streams: int, batch_size: int, d_hidden: int
 
 
 class _Reader:
-    """Reads a stream block by block; a block that is read in pieces is drawn once."""
+    """Reads a stream block by block; a block that is read in pieces is drawn once.
+
+    Attributes:
+        lock: held by who reads.
+    """
 
     def __init__(self, stream: Stream) -> None:
+        self.lock = Lock()
         self._stream = stream
         self._kept: tuple[int, Tensor] | None = None
 
@@ -124,7 +133,7 @@ class Chunks:
             device=self._device,
         )
         self._readers = [_Reader(stream) for stream in self.streams]
-        self._ahead: tuple[int, int, _Drawing] | None = None
+        self._ahead: dict[tuple[int, int], _Drawing] = {}
         self._schedules = _Schedules(members, self._device)
         self._constant = {
             "beta1": self._per_member([m.trainer.beta1 for m in members], torch.float64),
@@ -149,16 +158,14 @@ class Chunks:
         return longest_chunk(len(self._members), len(self.streams), self._batch, self._d_hidden)
 
     def prepare(self, step: int, n_steps: int) -> None:
-        """Begin to draw the data of these steps, while others are trained."""
-        self._ahead = step, n_steps, self._begin(step * self._batch, n_steps)
+        """Begin to draw the data of these steps, while earlier ones are trained."""
+        if (step, n_steps) not in self._ahead:
+            self._ahead[step, n_steps] = self._begin(step * self._batch, n_steps)
 
     def chunk(self, step: int, n_steps: int) -> Chunk:
         """Steps `step` to `step + n_steps`."""
-        if self._ahead is None or self._ahead[:2] != (step, n_steps):
-            self.prepare(step, n_steps)
-        assert self._ahead is not None
-        x = self._ahead[2].wait()
-        self._ahead = None
+        self.prepare(step, n_steps)
+        x = self._ahead.pop((step, n_steps)).wait()
         steps = torch.arange(step, step + n_steps, device=self._device)
         return Chunk(
             x=x,
@@ -175,10 +182,11 @@ class Chunks:
         x = torch.empty(shape, device=self._device)
 
         def draw(index: int) -> None:
-            at = 0
-            for piece in self._readers[index].pieces(first, shape[2]):
-                x[index, :, at : at + len(piece)] = self._scaling.scale(index, piece).T
-                at += len(piece)
+            at, reader = 0, self._readers[index]
+            with reader.lock:
+                for piece in reader.pieces(first, shape[2]):
+                    x[index, :, at : at + len(piece)] = self._scaling.scale(index, piece).T
+                    at += len(piece)
 
         tasks = [self._pool.submit(draw, index) for index in range(len(self.streams))]
         return _Drawing(x.view(*shape[:2], n_steps, self._batch).permute(0, 2, 3, 1), tasks)

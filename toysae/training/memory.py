@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from toysae.hidden.stream import BLOCK
-from toysae.training.chunks import longest_chunk
+from toysae.training.chunks import CHUNKS_AHEAD, longest_chunk
 from toysae.training.member import Member
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def stack_bytes(members: Sequence[Member], threads: int) -> int:
     numbers = (
         n_members * (_PARAMS_KEPT * weights + 4 * m)
         + in_work * (_PARAMS_IN_WORK * weights + activations)
-        + 2 * chunk
+        + (2 + CHUNKS_AHEAD) * chunk
         + len(streams) * BLOCK * d
         + min(drawn_at_once, len(streams)) * drawn
     )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from toysae.hidden.stream import Stream
 from toysae.saes.base import SAE
-from toysae.training.chunks import Chunks
+from toysae.training.chunks import CHUNKS_AHEAD, Chunks
 from toysae.training.divergence import freeze_if_not_finite, reasons
 from toysae.training.history import History
 from toysae.training.initial import initial_params
@@ -168,7 +168,7 @@ class _Stack:
     ) -> TrainedStack:
         """Train to the end."""
         started = time.perf_counter()
-        # Data of the next chunk are drawn while the kernel works: half of the threads keep up.
+        # Data of the next chunks are drawn while the kernel works: half of the threads keep up.
         with ThreadPoolExecutor(max(1, self.threads // 2)) as pool:
             chunks = Chunks(self.members, self.scaling, pool)
             while self.state.step < self.trainer.steps:
@@ -196,17 +196,25 @@ class _Stack:
 
     def _advance(self, chunks: Chunks) -> int:
         """Train a chunk; the number of steps that it had."""
-        step, n_steps = self.state.step, self._length(chunks, self.state.step)
-        chunk = chunks.chunk(step, n_steps)
+        n_steps = self._length(chunks, self.state.step)
+        chunk = chunks.chunk(self.state.step, n_steps)
         # Not on a GPU: nothing else may be asked of it while a kernel is captured.
-        if step + n_steps < self.trainer.steps and self.device.type == "cpu":
-            chunks.prepare(step + n_steps, self._length(chunks, step + n_steps))
+        if self.device.type == "cpu":
+            self._prepare(chunks, self.state.step + n_steps)
         loss = self.kernel.advance(self.state, chunk)
         self.history.add(self.state, loss)
         self.reasons |= reasons(self.state, loss)
         if self.state.step in self.resampled_at:
             resample(self.state, self.members, self._scale)
         return n_steps
+
+    def _prepare(self, chunks: Chunks, step: int) -> None:
+        """Begin to draw the next chunks, from `step` on."""
+        for _ in range(CHUNKS_AHEAD):
+            if step < self.trainer.steps:
+                n_steps = self._length(chunks, step)
+                chunks.prepare(step, n_steps)
+                step += n_steps
 
     def _length(self, chunks: Chunks, step: int) -> int:
         """Number of steps of the chunk that begins at `step`."""
