@@ -118,10 +118,16 @@ CASES = {
     },
     **{
         f"d768_m4096{suffix}": Case(
-            sae, sparse(16_384, 0.002), RandomUnit(d_hidden=768), steps=24, skipped=skipped, bar=bar
+            sae,
+            sparse(16_384, 0.002),
+            RandomUnit(d_hidden=768),
+            Trainer(history_points=3),
+            steps=150,
+            skipped=skipped,
+            bar=bar,
         )
         for suffix, sae, skipped, bar in (
-            ("", ReLU(n_latents=4096), 150, 4),
+            ("", ReLU(n_latents=4096, l1=1.0), 300, 4),
             ("_topk", TopK(n_latents=4096, k=32), 0, None),
         )
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -148,9 +148,9 @@ def test_both_branches_in_one_training(monkeypatch):
     """Half of the latents fire at first, few in the end."""
     monkeypatch.setattr(wide_step, "DENSE_SHARE", 0.3)
     sae = ReLU(n_latents=M, l1=1.0)
-    l0 = train([member(sae)]).history["l0"][0]
+    l0 = train([member(sae, steps=80)]).history["l0"][0]
     assert float(l0[0]) > wide_step.DENSE_SHARE * M > 2 * float(l0[-1])
-    check_is_reference(sae, {})
+    check_is_reference(sae, {"steps": 80})
 
 
 @pytest.mark.parametrize("trainer", [{}, {"gradient_clip": 0.05}])
@@ -231,6 +231,42 @@ def test_state_is_that_of_the_reference(scenario, branch):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6, msg=f"{part} {name}")
 
 
+class TestRoot:
+    """Its slope at 0 makes rounding errors large: the measure of the kernel is float64.
+
+    Over six seeds the reference in float32 is 3e-5 to 1e-2 from itself in float64 after 50 steps.
+    """
+
+    sae = Lp(n_latents=M, p=0.5)
+
+    def distances(self, steps, seed):
+        """Of the kernel and of the reference in float32 from that in float64."""
+        params = initial_params([member(self.sae, seed)], CPU)
+        x = member(self.sae, seed).stream.hidden(0, steps * 33).view(1, steps, 33, 24)
+        chunk = chunk_of(x, coefficient=self.sae.coefficient)
+        exact = {f.name: getattr(chunk, f.name) for f in fields(chunk)}
+        exact = {n: v.double() if v.is_floating_point() else v for n, v in exact.items()}
+        reference = ReferenceKernel(self.sae, TRAINER, Local())
+        ends = []
+        for kernel, data, dtype in (
+            (reference, replace(chunk, **exact), torch.float64),
+            (reference, chunk, torch.float32),
+            (WideKernel(self.sae, TRAINER, 1), chunk, torch.float32),
+        ):
+            state = StackState.start({name: p.to(dtype, copy=True) for name, p in params.items()})
+            kernel.advance(state, data)
+            ends.append({name: p.double() for name, p in state.params.items()})
+        return difference(ends[2], ends[0]), difference(ends[1], ends[0])
+
+    @pytest.mark.parametrize("seed", [0, 3])
+    def test_few_steps(self, seed, branch):
+        assert max(self.distances(5, seed)) < 1e-5
+
+    def test_is_as_near_as_the_reference(self, branch):
+        ours, theirs = (max(each) for each in zip(*(self.distances(50, s) for s in range(4))))
+        assert ours < 2 * theirs
+
+
 def losses_of(losses):
     return losses.error, losses.penalty, losses.l0
 
@@ -245,16 +281,29 @@ def test_threads_of_torch_are_as_before():
         torch.set_num_threads(before)
 
 
+def largest(z, k):
+    """Latents that are listed of each sample, and their values."""
+    samples, m = z.shape
+    room = np.zeros(samples * k, np.float32)
+    places = np.zeros((2, samples), np.int64)
+    entries = Entries(*places, np.zeros(samples * k, np.int32), room, room.copy())
+    find_largest(0, samples, z, np.zeros(m, np.float32), k, entries)
+    kept = [slice(a, b) for a, b in zip(entries.start, entries.stop)]
+    return [[of[part].tolist() for part in kept] for of in (entries.latent, entries.value)]
+
+
 def test_equal_ones_at_the_cut_are_kept_up_to_k():
     z = np.array([[1, 3, 2, 2, 2, -1], [0, -1, -2, 5, 0, 0]], np.float32)
-    room = np.zeros(6, np.float32)
-    entries = Entries(
-        np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(6, np.int32), room, room.copy()
-    )
-    find_largest(0, 2, z, np.zeros(6, np.float32), 3, entries)
-    kept = [slice(a, b) for a, b in zip(entries.start, entries.stop)]
-    assert [entries.latent[part].tolist() for part in kept] == [[1, 2, 3], [3]]
-    assert [entries.value[part].tolist() for part in kept] == [[3, 2, 2], [5]]
+    assert largest(z, 3) == [[[1, 2, 3], [3]], [[3, 2, 2], [5]]]
+
+
+@pytest.mark.parametrize("k", [1, 4, 11, 70, 299])
+def test_largest_of_many(k):
+    z = 1 + np.random.default_rng(0).random((20, 300), np.float32)
+    latents, values = largest(z, k)
+    for row, found, levels in zip(z, latents, values):
+        assert found == sorted(np.argsort(row)[-k:])
+        assert levels == row[found].tolist()
 
 
 class TestRefusal:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from numba import types
+from numba.extending import intrinsic
+
 from toysae.compiled import njit
 from toysae.training.kernels.simd import (
     INNER,
@@ -29,6 +32,29 @@ from toysae.training.kernels.simd import (
 INLINE: dict[str, Any] = {**INNER, "forceinline": True}
 
 
+@intrinsic
+def peek(typingctx, array, offset):
+    """The element at `offset` of a contiguous array, neither checked nor counted from the end."""
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        return builder.load(builder.gep(data, [args[1]]))
+
+    return array.dtype(array, types.intp), codegen
+
+
+@intrinsic
+def poke(typingctx, array, offset, value):
+    """Write the element at `offset` of a contiguous array, as `peek` reads it."""
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        builder.store(args[2], builder.gep(data, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), codegen
+
+
 @njit(**INLINE)
 def weighted_sum(memory, n, rows, values, start, table, stride, out):
     """`out = start + sum_e values[e] table[rows[e]]`."""
@@ -47,8 +73,8 @@ def weighted_sum(memory, n, rows, values, start, table, stride, out):
 def _weighted_sum(columns, memory, n, rows, values, start, table, stride, out, column):
     total = load_each(columns, memory, start + column, LANES)
     for e in range(n):
-        row = load_each(columns, memory, table + rows[e] * stride + column, LANES)
-        total = fma_each(splat(memory[values + e]), row, total)
+        row = load_each(columns, memory, table + peek(rows, e) * stride + column, LANES)
+        total = fma_each(splat(peek(memory, values + e)), row, total)
     store_each(memory, out + column, LANES, total)
 
 
@@ -96,6 +122,16 @@ def add_to_rows(memory, n, rows, values, x, first, stride, table):
         for e in range(n):
             at = table + rows[e] * stride + column
             store(memory, at, fma(splat(memory[values + e]), row, load(memory, at)))
+
+
+@njit(**INLINE)
+def add_rows(memory, table, n, stride, out):
+    """Adds the first `n` rows of a table to `out`."""
+    for column in range(0, stride, LANES):
+        total = load(memory, out + column)
+        for row in range(table + column, table + column + n * stride, stride):
+            total = total + load(memory, row)
+        store(memory, out + column, total)
 
 
 @njit(**INLINE)

@@ -6,39 +6,76 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-from toysae.training.kernels.rows import INLINE
-from toysae.training.kernels.simd import INNER, LANES, load, mask
+from toysae.compiled import njit
+from toysae.training.kernels.rows import INLINE, peek, poke
+from toysae.training.kernels.simd import INNER, LANES, count, first_lanes, load, mask, vector
 
-#: Latents whose bits share a word.
-_WORD = 64
-_ONE = np.uint64(1)
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INTS = ir.VectorType(ir.IntType(32), LANES)
+_MASK = ir.VectorType(ir.IntType(1), LANES)
+_ALIGNMENT = 4
+_LEAST, _LARGEST = np.int32(-(2**31)), np.int32(2**31 - 1)
+
+
+def _splat_int(builder: Any, scalar: Any) -> Any:
+    first = ir.Constant(ir.IntType(32), 0)
+    vector_of_it = builder.insert_element(ir.Constant(_INTS, ir.Undefined), scalar, first)
+    return builder.shuffle_vector(vector_of_it, vector_of_it, ir.Constant(_INTS, [0] * LANES))
+
+
+def _vector_at(context: Any, builder: Any, kind: Any, array: Any, at: Any, wanted: Any) -> Any:
+    """Address of `LANES` elements of a contiguous array, as of that type of vector."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [at]), wanted.as_pointer())
 
 
 @intrinsic
-def _bits(typingctx: Any, condition: Any) -> Any:
-    """The lanes of a mask as the lowest bits of a word."""
-    if condition != mask:
-        return None
+def _numbers(typingctx, first):
+    """The integers `first`, `first + 1`, ..., as the bits of a vector."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.zext(builder.bitcast(args[0], ir.IntType(LANES)), ir.IntType(_WORD))
+    def codegen(context, builder, sig, args):
+        lanes = ir.Constant(_INTS, list(range(LANES)))
+        return builder.bitcast(builder.add(_splat_int(builder, args[0]), lanes), _FLOATS)
 
-    return types.uint64(condition), codegen
+    return vector(types.int32), codegen
 
 
 @intrinsic
-def _lowest(typingctx: Any, word: Any) -> Any:
-    """Position of the lowest bit of a word that is not 0."""
-    if word != types.uint64:
+def _bits(typingctx, array, at):
+    """`LANES` elements of an int32 array, as the bits of a vector."""
+
+    def codegen(context, builder, sig, args):
+        address = _vector_at(context, builder, sig.args[0], *args, _FLOATS)
+        return builder.load(address, align=_ALIGNMENT)
+
+    return vector(array, types.intp), codegen
+
+
+@intrinsic
+def _store_kept(typingctx, array, at, value, kept):
+    """Write the lanes of a vector that a mask keeps, and after them, up to `LANES`, anything.
+
+    To an array of float32, or of int32 that are the vector's bits.
+    """
+    if value != vector or kept != mask:
         return None
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+    def codegen(context, builder, sig, args):
+        compress = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(_FLOATS, [_FLOATS, _MASK, _FLOATS]),
+            f"llvm.experimental.vector.compress.v{LANES}f32",
+        )
+        compressed = builder.call(compress, [*args[2:], ir.Constant(_FLOATS, ir.Undefined)])
+        address = _vector_at(context, builder, sig.args[0], *args[:2], _FLOATS)
+        builder.store(compressed, address, align=_ALIGNMENT)
+        return context.get_dummy_value()
 
-    return types.int64(word), codegen
+    return types.void(array, types.intp, vector, mask), codegen
 
 
 @njit(**INLINE)
@@ -46,71 +83,87 @@ def list_above(memory, z, floor, n, rows, values):
     """Positions `j < n` where `z[j]` exceeds `floor[j]` or is NaN, and what is there.
 
     `z`, `floor` and `values` are where these begin in `memory`. The first two are read up to the
-    next multiple of `LANES`.
+    next multiple of `LANES`; the last and `rows`, int32, are written up to `LANES` further than
+    what is listed.
 
     Returns:
         How many were written to `rows` and `values`, in rising order of `j`.
     """
     found = 0
-    for base in range(0, n, _WORD):
-        word = np.uint64(0)
-        for lane in range(0, min(_WORD, n - base), LANES):
-            at = base + lane
-            above = ~(load(memory, floor + at) >= load(memory, z + at))
-            word |= _bits(above) << np.uint64(lane)
-        if n - base < _WORD:
-            word &= (_ONE << np.uint64(n - base)) - _ONE
-        while word != np.uint64(0):
-            j = base + _lowest(word)
-            rows[found] = j
-            memory[values + found] = memory[z + j]
-            found += 1
-            word &= word - _ONE
+    for j in range(0, n, LANES):
+        value = load(memory, z + j)
+        above = ~(load(memory, floor + j) >= value) & first_lanes(n - j)
+        _store_kept(rows, found, _numbers(j), above)
+        _store_kept(memory, values + found, value, above)
+        found += count(above)
     return found
 
 
+@intrinsic
+def _write_order(typingctx, keys, at, value):
+    """Write `LANES` integers in the order of the lanes of `value`; NaN at the ends."""
+    if value != vector:
+        return None
+
+    def codegen(context, builder, sig, args):
+        bits = builder.bitcast(args[2], _INTS)
+        negative = builder.ashr(bits, ir.Constant(_INTS, [31] * LANES))
+        flip = builder.and_(negative, ir.Constant(_INTS, [0x7FFFFFFF] * LANES))
+        address = _vector_at(context, builder, sig.args[0], *args[:2], _INTS)
+        builder.store(builder.xor(bits, flip), address, align=_ALIGNMENT)
+        return context.get_dummy_value()
+
+    return types.void(keys, types.intp, vector), codegen
+
+
+@intrinsic
+def _above(typingctx, keys, at, key):
+    """Mask of those of `LANES` integers that exceed `key`."""
+
+    def codegen(context, builder, sig, args):
+        address = _vector_at(context, builder, sig.args[0], *args[:2], _INTS)
+        value = builder.load(address, align=_ALIGNMENT)
+        return builder.icmp_signed(">", value, _splat_int(builder, args[2]))
+
+    return mask(keys, types.intp, types.int32), codegen
+
+
 @njit(**INLINE)
-def ordered(value):
-    """An integer that grows with a float32: a total order, NaN at its ends."""
-    bits = np.float32(value).view(np.int32)
-    return bits if bits >= 0 else bits ^ np.int32(0x7FFFFFFF)
+def write_keys(memory, values, n, keys, at):
+    """Integers in the order of `values`, NaN at the ends, to `keys` from `at` on, and `LANES` more.
 
-
-@njit(**INNER)
-def kth_largest(keys, n, k):
-    """The `k`-th largest (from 1) of the integers `keys[:n]`, which are put into another order.
-
-    Quickselect without branches that depend on the order of the keys.
+    What follows the `n` integers up to a multiple of `LANES` is the least there is.
     """
-    low, high = 0, n
-    while True:
-        pivot = _middle(keys[low], keys[(low + high) // 2], keys[high - 1])
-        larger = low
-        for i in range(low, high):
-            key = keys[i]
-            keys[i] = keys[larger]
-            keys[larger] = key
-            larger += key > pivot
-        if k <= larger:
-            high = larger
-            continue
-        equal = larger
-        for i in range(larger, high):
-            key = keys[i]
-            keys[i] = keys[equal]
-            keys[equal] = key
-            equal += key == pivot
-        if k <= equal:
-            return pivot
-        low = equal
+    for e in range(0, n, LANES):
+        _write_order(keys, at + e, load(memory, values + e))
+    for e in range(at + n, at + n + LANES):
+        poke(keys, e, _LEAST)
 
 
 @njit(**INNER)
-def _middle(a, b, c):
-    return max(min(a, b), min(max(a, b), c))
+def cut_of(keys, n, k):
+    """A key that fewer than `n` and no more than `k` of `keys[:n]` exceed, and what `k` lacks.
+
+    By bisection, as no order of the keys is foreseen by the processor. Behind the `n` keys must be
+    `LANES` of the least.
+
+    Returns:
+        `cut, ties`: the `k` largest are those above the cut and `ties` of those equal to it.
+    """
+    low, high, ties = np.int64(_LEAST), np.int64(_LARGEST), k
+    while high - low > 1:
+        middle = (low + high) >> 1
+        above = 0
+        for e in range(0, n, LANES):
+            above += count(_above(keys, e, middle))
+        if above == k:
+            return np.int32(middle), 0
+        low, high = (middle, high) if above > k else (low, middle)
+        ties = ties if above > k else k - above
+    return np.int32(high), ties
 
 
-@njit(**INNER)
+@njit(**INLINE)
 def keep_largest(memory, rows, values, keys, n, k):
     """Shorten a list of `n` to its `k` largest values, the first of those equal at the cut.
 
@@ -119,26 +172,34 @@ def keep_largest(memory, rows, values, keys, n, k):
     """
     if n <= k:
         return n
-    for e in range(n):
-        keys[e] = ordered(memory[values + e])
+    write_keys(memory, values, n, keys, 0)
     cut, ties = cut_of(keys, n, k)
-    kept = 0
-    for e in range(n):
-        key = ordered(memory[values + e])
-        tie = key == cut
-        if key > cut or (tie and ties > 0):
-            ties -= tie
-            rows[kept] = rows[e]
-            memory[values + kept] = memory[values + e]
-            kept += 1
+    kept, _ = keep_from(memory, rows, values, keys, n, cut, ties)
     return kept
 
 
 @njit(**INNER)
-def cut_of(keys, n, k):
-    """The `k`-th largest of `keys[:n]`, and how many equal to it are among the `k` largest."""
-    cut = kth_largest(keys, n, k)
-    larger = 0
-    for i in range(n):
-        larger += keys[i] > cut
-    return cut, k - larger
+def keep_from(memory, rows, values, keys, n, cut, ties):
+    """Shorten a list to what exceeds the cut and the first `ties` equal to it.
+
+    Its keys are as from `write_keys`.
+
+    Returns:
+        The new length, and how many ties are left.
+    """
+    kept = 0
+    if ties == 0:
+        for e in range(0, n, LANES):
+            above = _above(keys, e, cut)
+            _store_kept(rows, kept, _bits(rows, e), above)
+            _store_kept(memory, values + kept, load(memory, values + e), above)
+            kept += count(above)
+        return kept, ties
+    for e in range(n):
+        key = peek(keys, e)
+        takes_tie = key == cut and ties > 0
+        poke(rows, kept, peek(rows, e))
+        poke(memory, values + kept, peek(memory, values + e))
+        ties -= takes_tie
+        kept += key > cut or takes_tie
+    return kept, ties

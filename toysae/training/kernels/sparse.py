@@ -18,6 +18,9 @@ from toysae.training.trainer import Trainer
 #: Above this many weights a member no longer fits into the cache.
 LARGEST_SPARSE = 256 * 1024
 
+#: Parts of a stack for each thread: a core that also draws data is left fewer of them.
+_PARTS = 8
+
 
 class SparseKernel:
     """One member at a time through `toysae.training.kernels.sparse_loops.train_chunk`."""
@@ -72,7 +75,7 @@ class SparseKernel:
             state.step,
             losses,
         )
-        edges = np.linspace(0, len(weights), self.threads + 1).astype(int).tolist()
+        edges = np.linspace(0, len(weights), _PARTS * self.threads + 1).astype(int).tolist()
         parts = [(a, b) for a, b in pairwise(edges) if a < b]
         list(self._pool.map(lambda part: train_chunk(*part, *arguments), parts))
         given.unpack(weights, state, rules, places)

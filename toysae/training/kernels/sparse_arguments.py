@@ -16,9 +16,10 @@ from toysae.training.kernels.penalty_loops import PENALTIES
 from toysae.training.kernels.products import TILE
 from toysae.training.kernels.rows import copy_to_rows
 from toysae.training.kernels.simd import LANES
-from toysae.training.kernels.sparse_sample import (
+from toysae.training.kernels.sparse_places import (
     ACTIVATIONS,
     BATCH_TOPK,
+    STRETCH,
     Places,
     Rules,
 )
@@ -107,8 +108,12 @@ def places_of(rules: Rules) -> Places:
         rules.d * column,  # weights
         column,  # offset
         samples * column,  # z
-        *[column] * 7,  # floor, penalty, norms, radial, values, along, others
-        *[row] * 3,  # out, slope, ghost
+        *[column] * 4,  # floor, penalty, norms, radial
+        column + LANES,  # values
+        column * STRETCH + LANES,  # taken
+        max(column, STRETCH) + LANES,  # along
+        *[row] * 2,  # out, ghost
+        STRETCH * row,  # slope
         max(row, column),  # zero
     )
     return Places(

@@ -14,19 +14,10 @@ import numpy as np
 
 from toysae.compiled import njit
 from toysae.training.control import LARGEST_CONTROL
-from toysae.training.kernels.products import TILE, encode_tile
-from toysae.training.kernels.rows import INLINE, add_row, row_dot, weighted_sum
-from toysae.training.kernels.selection import cut_of, keep_largest, list_above, ordered
+from toysae.training.kernels.rows import add_row, row_dot
 from toysae.training.kernels.simd import INNER, JIT, LANES, load, splat, sqrt, store
-from toysae.training.kernels.sparse_sample import (
-    BATCH_TOPK,
-    JUMPRELU,
-    TOPK,
-    auxiliary_sample,
-    back_through_sample,
-    ghost_sample,
-    sample_error,
-)
+from toysae.training.kernels.sparse_pass import pass_batch
+from toysae.training.kernels.sparse_places import JUMPRELU, STRETCH, Lists
 
 _ADAM_EPSILON = np.float32(1e-8)
 _CLIP_EPSILON = np.float32(1e-6)
@@ -64,9 +55,14 @@ def train_chunk(
         losses: written, `[M, steps, 3]`: mean error, coefficient times penalty, and L0.
     """
     memory = np.zeros(at.end, np.float32)
-    rows, dead = np.empty(rules.columns, np.int64), np.empty(rules.columns, np.int64)
-    keys = np.empty(rules.columns * rules.batch, np.int32)
-    fired = np.empty(rules.columns, np.bool_)
+    lists = Lists(
+        rows=np.empty(rules.columns + LANES, np.int32),
+        dead=np.empty(rules.columns, np.int32),
+        keys=np.empty(rules.columns * rules.batch + LANES, np.int32),
+        counts=np.zeros(rules.columns, np.int64),
+        samples=np.empty(rules.columns * STRETCH, np.int32),
+        fired=np.empty(rules.columns, np.bool_),
+    )
     size = at.gradients
     for j in range(rules.columns):
         memory[at.norms + j] = _ONE
@@ -80,17 +76,16 @@ def train_chunk(
         for t in range(x.shape[1]):
             stream = stream_of[i]
             coefficient = steps[i, t, COEFFICIENT] * np.float32(math.exp(control[i]))
-            n_dead = _care_for_latents(rules, silent_steps[i], cooldown[i], dead)
+            n_dead = _care_for_latents(rules, silent_steps[i], cooldown[i], lists.dead)
             _prepare(memory, at, rules, cooldown[i], coefficient)
-            for j in range(rules.latents):
-                fired[j] = False
-            error, penalty, l0 = _pass(
-                memory, at, rules, x[stream, t], error_weight[stream, t], steps[i, t, PARAMETER],
-                rows, dead, n_dead, keys, fired,
+            lists.fired[:] = False
+            error, penalty, l0 = pass_batch(
+                memory, at, rules, lists, x[stream, t], error_weight[stream, t],
+                steps[i, t, PARAMETER], n_dead,
             )  # fmt: skip
             losses[i, t, ERROR], losses[i, t, PENALTY], losses[i, t, FIRINGS] = error, penalty, l0
             for j in range(rules.latents):
-                silent_steps[i, j] = 0 if fired[j] else silent_steps[i, j] + 1
+                silent_steps[i, j] = 0 if lists.fired[j] else silent_steps[i, j] + 1
             if not math.isfinite(error + penalty):
                 frozen_at[i] = first_step + t
                 break
@@ -148,89 +143,6 @@ def _prepare(memory, at, rules, cooldown, coefficient):
         memory[at.radial + j] = _ZERO
     for i in range(at.gradients, 2 * at.gradients):
         memory[i] = _ZERO
-
-
-@njit(**INNER)
-def _pass(memory, at, rules, x, error_weight, parameter, rows, dead, n_dead, keys, fired):
-    """Forward and backward over a batch: error, penalty and L0; adds to gradients."""
-    whole = rules.activation == BATCH_TOPK
-    error, penalty, firings = 0.0, 0.0, 0
-    cut, ties, smallest = np.int32(0), 0, np.float32(np.inf)
-    for s in range(rules.batch):
-        if s % TILE == 0 and (s == 0 or not whole):
-            tiles = -(-rules.batch // TILE) if whole else 1
-            for tile in range(tiles):
-                encode_tile(
-                    memory, at.weights, at.offset, x, (s + tile * TILE) * rules.stride,
-                    at.z + tile * TILE * rules.columns, rules.d, rules.stride, rules.columns,
-                )  # fmt: skip
-            if whole:
-                cut, ties = _batch_cut(memory, at, rules, rows, keys)
-        first = s * rules.stride
-        z = at.z + (s if whole else s % TILE) * rules.columns
-        n = list_above(memory, z, at.floor, rules.latents, rows, at.values)
-        if rules.activation == TOPK:
-            n = keep_largest(memory, rows, at.values, keys, n, rules.kept)
-        elif whole:
-            n, ties = _keep_from(memory, rows, at.values, n, cut, ties)
-        elif rules.activation == JUMPRELU:
-            for e in range(n):
-                if memory[at.values + e] <= memory[at.threshold + rows[e]]:
-                    memory[at.values + e] = _ZERO
-        for e in range(n):
-            value = memory[at.values + e]
-            fires = value > rules.fire_threshold
-            firings += fires
-            fired[rows[e]] |= fires
-            smallest = min(smallest, value)
-        weighted_sum(
-            memory, n, rows, at.values, at.decoder_bias, at.decoder, rules.stride, at.out
-        )  # fmt: skip
-        error += sample_error(memory, at, rules, x, first, error_weight[s])
-        if n_dead > 0 and rules.ghosts:
-            ghost_sample(memory, at, rules, dead, n_dead, z, x, first, error_weight[s])
-        penalty += back_through_sample(memory, at, rules, rows, n, z, x, first, parameter)
-        if n_dead > 0 and rules.auxiliary:
-            for e in range(n_dead):
-                rows[e] = dead[e]
-            auxiliary_sample(memory, at, rules, rows, n_dead, keys, z, x, first)
-    if whole and smallest < np.inf:
-        threshold = memory[at.threshold]
-        memory[at.threshold] += rules.threshold_rate * (smallest - threshold)
-    batch = rules.batch
-    return np.float32(error / batch), np.float32(penalty), np.float32(firings / batch)
-
-
-@njit(**INNER)
-def _batch_cut(memory, at, rules, rows, keys):
-    """What a pre-activation must reach to be kept, as an ordered key, and how many equal to it are.
-
-    If no more than `rules.kept` of the batch are positive, all of them are.
-    """
-    n = 0
-    for s in range(rules.batch):
-        z = at.z + s * rules.columns
-        found = list_above(memory, z, at.zero, rules.latents, rows, at.values)
-        for e in range(found):
-            keys[n + e] = ordered(memory[at.values + e])
-        n += found
-    if n <= rules.kept:
-        return np.int32(0), 0
-    return cut_of(keys, n, rules.kept)
-
-
-@njit(**INLINE)
-def _keep_from(memory, rows, values, n, cut, ties):
-    """Shorten a list to what exceeds the cut and the first `ties` equal to it."""
-    kept = 0
-    for e in range(n):
-        key = ordered(memory[values + e])
-        if key > cut or (key == cut and ties > 0):
-            ties -= key == cut
-            rows[kept] = rows[e]
-            memory[values + kept] = memory[values + e]
-            kept += 1
-    return kept, ties
 
 
 @njit(**INNER)

@@ -68,8 +68,7 @@ def _add_norm_gradient(j, row, along, w_dec, penalty, gradient):
     """What the penalty's unit contributes: the norm of a decoder row grows along it."""
     if penalty.by_norm and penalty.norms[j] > _ZERO:
         pull = along / (penalty.norms[j] * penalty.norms[j])
-        for k in range(w_dec.shape[1]):
-            gradient.w_dec[row, k] += pull * w_dec[j, k]
+        _add_multiple(gradient.w_dec[row], pull, w_dec[j])
 
 
 @njit(**INNER)
@@ -78,10 +77,15 @@ def _finish_row(j, row, now, unit_norm, gradient, pull):
     d = len(pull)
     if unit_norm:
         along = row_dot(now.w_dec, j * d, gradient.w_dec, row * d, d)
-        for k in range(d):
-            gradient.w_dec[row, k] -= along * now.w_dec[j, k]
-    for k in range(d):
-        pull[k] += gradient.b_enc[j] * now.w_enc[j, k]
+        _add_multiple(gradient.w_dec[row], -along, now.w_dec[j])
+    _add_multiple(pull, gradient.b_enc[j], now.w_enc[j])
+
+
+@njit(**INNER)
+def _add_multiple(out, factor, row):
+    """`out += factor * row`."""
+    for k in range(len(out)):
+        out[k] += factor * row[k]
 
 
 @njit(**INNER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toysae.compiled import njit
-from toysae.training.kernels.simd import INNER, JIT, LANES, count, load, splat
+from toysae.training.kernels.simd import INNER, JIT, LANES, count, load, maximum, splat, store
 from toysae.training.kernels.wide_loops import (
     add_rows,
     dot_rows,
@@ -14,8 +14,9 @@ from toysae.training.kernels.wide_loops import (
     threshold_slope,
 )
 
-#: Groups of about so many levels have a maximum each, when the largest are searched.
-_GROUP = 8
+#: Where the `k` largest are searched, maxima of so many times `k` groups come first: about `1.15 k`
+#: levels reach the `k`-th of them.
+_GROUPS = 4
 
 _ZERO = np.float32(0)
 _TWO = np.float32(2)
@@ -83,7 +84,7 @@ def find_largest(first, last, z, bias, k, entries):
     """List those of each sample's `k` largest `z + bias` that are positive; arguments as above."""
     m = len(bias)
     levels, largest = np.empty(m, np.float32), np.empty(k, np.float32)
-    groups = np.empty(max(k, m // _GROUP), np.float32)
+    groups = np.empty(min(m, _GROUPS * k), np.float32)
     latents, values = np.empty(m, np.int32), np.empty(m, np.float32)
     for s in range(first, last):
         for j in range(m):
@@ -116,8 +117,13 @@ def _find_maxima(values, maxima):
     width = len(maxima)
     maxima[:] = values[:width]
     for low in range(width, len(values), width):
-        for i in range(min(width, len(values) - low)):
+        n, i = min(width, len(values) - low), 0
+        while i + LANES <= n:
+            store(maxima, i, maximum(load(maxima, i), load(values, low + i)))
+            i += LANES
+        while i < n:
             maxima[i] = max(maxima[i], values[low + i])
+            i += 1
 
 
 @njit(**INNER)
