@@ -127,7 +127,7 @@ CASES = {
             bar=bar,
         )
         for suffix, sae, skipped, bar in (
-            ("", ReLU(n_latents=4096, l1=1.0), 300, 4),
+            ("", ReLU(n_latents=4096, l1=4.0), 150, 4),
             ("_topk", TopK(n_latents=4096, k=32), 0, None),
         )
     },

@@ -25,8 +25,8 @@ CHUNK_NUMBERS = 2**22
 LARGE_BATCH_NUMBERS = 2**19
 LONG_CHUNK_NUMBERS = 2**24
 
-#: Chunks whose data are drawn while one is trained: two, so that no core waits for the other.
-CHUNKS_AHEAD = 2
+#: Chunks whose data are drawn while one is trained, so that no core waits for another.
+CHUNKS_AHEAD = 3
 
 #: A chunk has at most about this many member-steps, so that progress and Ctrl-C are prompt.
 CHUNK_MEMBER_STEPS = 2**15

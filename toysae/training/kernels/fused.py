@@ -27,7 +27,7 @@ LARGEST_FUSED = 256
 LARGEST_DIMENSION = 8
 
 #: Parts of a stack for each thread: a core that also draws data is left fewer of them.
-_PARTS = 8
+_PARTS = 2
 
 #: The kernel's order of a member's parameters.
 _ORDER = ("W_dec", "b_dec", "W_enc", "b_enc")
