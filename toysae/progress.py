@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,30 @@ def progress(total: int, description: str) -> Iterator[Advance]:
             yield advance
     else:
         yield _LogLines(total, description)
+
+
+@contextmanager
+def reported(description: str) -> Iterator[Callable[[int, int], None]]:
+    """As `progress`, for computations that tell how many of how many blocks are done.
+
+    Args:
+        description: one or two words, such as "matching".
+
+    Yields:
+        What the metrics take as `report`; the whole is what its first call says.
+    """
+    with ExitStack() as stack:
+        advance: Advance | None = None
+        shown = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal advance, shown
+            if advance is None:
+                advance = stack.enter_context(progress(total, description))
+            advance(done - shown)
+            shown = done
+
+        yield report
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 INVARIANCES: Mapping[str, str] = MappingProxyType(
@@ -54,3 +56,20 @@ class Metric:
     def name(self) -> str:
         """Name of the function."""
         return self.function.__name__
+
+
+ROWS = ("permute_rows_a", "permute_rows_b")
+"""A metric of dictionaries does not mind the order of latents."""
+SPACE = ("scale_rows", "joint_rotation", "pad_dimensions")
+"""A metric of directions knows neither lengths nor axes."""
+SAMPLES = ("permute_samples", "repeat_samples")
+"""A metric of a distribution knows neither the order nor the number of samples."""
+COLUMNS = ("permute_columns_a", "permute_columns_b")
+"""A metric of activations does not mind the order of latents."""
+
+
+def sections(records: ModuleType) -> Mapping[str, tuple[Metric, ...]]:
+    """The `RECORDS` of each module of the package `records`, by the module's name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(records.__path__))
+    modules = [importlib.import_module(f"{records.__name__}.{name}") for name in names]
+    return MappingProxyType({name: module.RECORDS for name, module in zip(names, modules)})

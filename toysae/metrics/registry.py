@@ -6,11 +6,15 @@ test, and a public function that is not listed fails it.
 
 from __future__ import annotations
 
-from toysae.metrics._metric import INVARIANCES, Metric
-from toysae.metrics._sample_metrics import SAMPLE_METRICS
-from toysae.metrics._vector_metrics import VECTOR_METRICS
+from collections.abc import Mapping
 
-__all__ = ["INVARIANCES", "METRICS", "Metric"]
+from toysae.metrics import records
+from toysae.metrics._metric import INVARIANCES, Metric, sections
 
-METRICS: tuple[Metric, ...] = VECTOR_METRICS + SAMPLE_METRICS
+__all__ = ["INVARIANCES", "METRICS", "SECTIONS", "Metric"]
+
+SECTIONS: Mapping[str, tuple[Metric, ...]] = sections(records)
+"""The metrics of each public module of `toysae.metrics`, by its name."""
+
+METRICS: tuple[Metric, ...] = tuple(metric for section in SECTIONS.values() for metric in section)
 """All metrics."""

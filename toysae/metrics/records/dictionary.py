@@ -1,26 +1,23 @@
-"""Metrics of dictionaries: their agreement, its chance level, and the recovery of features."""
+"""Agreement of two dictionaries."""
 
 from __future__ import annotations
 
 import math
 
-from toysae.metrics import chance, dictionary, recovery
-from toysae.metrics._metric import Metric
+from toysae.metrics import dictionary
+from toysae.metrics._metric import ROWS, SPACE, Metric
 
-_ORDER = ("permute_rows_a", "permute_rows_b")
-_SPACE = ("scale_rows", "joint_rotation", "pad_dimensions")
 _MAX_COSINE = ("mean_a_to_b", "mean_b_to_a")
 _MATCHED = ("mean_over_min", "mean_over_max")
-_SPHERE = "law of the cosine on the sphere, Beta((d - 1)/2, (d - 1)/2)"
 
-VECTOR_METRICS = (
+RECORDS = (
     Metric(
         dictionary.cosine_matrix,
         formula="<a_i, b_j> / (|a_i| |b_j|)",
         range=(-1, 1),
         orientation="either side may be the truth; 1 is best",
         symmetric=False,
-        invariances=_SPACE,
+        invariances=SPACE,
         degenerate="NaN for zero rows",
         source="textbook",
     ),
@@ -30,7 +27,7 @@ VECTOR_METRICS = (
         range=(-1, 1),
         orientation="a is the truth: a_to_b is recall-like, b_to_a precision-like; 1 is best",
         symmetric=False,
-        invariances=_ORDER + _SPACE,
+        invariances=ROWS + SPACE,
         degenerate="NaN for zero rows and empty dictionaries",
         source="Sharkey, Braun and Millidge 2022",
         summaries=_MAX_COSINE,
@@ -41,7 +38,7 @@ VECTOR_METRICS = (
         range=(0, 1),
         orientation="a is the truth; 1 is best; only for vectors without a sign",
         symmetric=False,
-        invariances=(*_ORDER, *_SPACE, "flip_rows"),
+        invariances=(*ROWS, *SPACE, "flip_rows"),
         degenerate="NaN for zero rows and empty dictionaries",
         source="max_cosine of absolute values",
         summaries=_MAX_COSINE,
@@ -52,7 +49,7 @@ VECTOR_METRICS = (
         range=(0, 1),
         orientation="either side may be the truth; 1 is best",
         symmetric=True,
-        invariances=_ORDER + _SPACE,
+        invariances=ROWS + SPACE,
         degenerate="NaN for empty dictionaries",
         source="Kuhn 1955",
         summaries=_MATCHED,
@@ -63,7 +60,7 @@ VECTOR_METRICS = (
         range=(0, 1),
         orientation="either side may be the truth; 1 is best; only for vectors without a sign",
         symmetric=True,
-        invariances=(*_ORDER, *_SPACE, "flip_rows"),
+        invariances=(*ROWS, *SPACE, "flip_rows"),
         degenerate="NaN for empty dictionaries",
         source="SAELens synthetic evaluation",
         summaries=_MATCHED,
@@ -74,7 +71,7 @@ VECTOR_METRICS = (
         range=(0, 1),
         orientation="either side may be the truth; 1 is best",
         symmetric=True,
-        invariances=_ORDER + _SPACE,
+        invariances=ROWS + SPACE,
         degenerate="NaN for empty dictionaries",
         source="mutual nearest neighbours",
         summaries=("rate",),
@@ -85,7 +82,7 @@ VECTOR_METRICS = (
         range=(0, math.inf),
         orientation="on_a counts votes for a; coverage 1 is best",
         symmetric=False,
-        invariances=_ORDER + _SPACE,
+        invariances=ROWS + SPACE,
         degenerate="NaN for empty dictionaries, effective number NaN without votes",
         source="Simpson 1949 for the effective number",
         summaries=("on_a.coverage", "on_b.coverage", "on_b.effective_number"),
@@ -107,7 +104,7 @@ VECTOR_METRICS = (
         range=(-1, 1),
         orientation="one dictionary; low is spread out",
         symmetric=None,
-        invariances=("permute_rows_a", *_SPACE),
+        invariances=("permute_rows_a", *SPACE),
         degenerate="NaN for zero rows and for a single row",
         source="SAEBench; Chanin and Garriga-Alonso 2025 (arXiv 2508.16560)",
         summaries=("mean_max_cosine", "mean_abs_cosine"),
@@ -118,93 +115,9 @@ VECTOR_METRICS = (
         range=(0, 1),
         orientation="rates over the latents of a; 1 is best",
         symmetric=False,
-        invariances=_ORDER + _SPACE,
+        invariances=ROWS + SPACE,
         degenerate="NaN for no matchable latents",
         source="Paulo and Belrose 2025 (arXiv 2501.16615)",
         summaries=("agreement", "shared_fraction"),
-    ),
-    Metric(
-        chance.expected_max_cosine,
-        formula="1 - integral_{-1}^{1} F_d(t)^m dt",
-        range=(0, 1),
-        orientation="chance level of max_cosine",
-        symmetric=None,
-        invariances=(),
-        degenerate="NaN for m = 0",
-        source=_SPHERE,
-    ),
-    Metric(
-        chance.expected_max_abs_cosine,
-        formula="1 - integral_0^1 G_d(t)^m dt",
-        range=(0, 1),
-        orientation="chance level of max_abs_cosine",
-        symmetric=None,
-        invariances=(),
-        degenerate="NaN for m = 0",
-        source=_SPHERE,
-    ),
-    Metric(
-        chance.prob_max_cosine_above,
-        formula="1 - F_d(t)^m",
-        range=(0, 1),
-        orientation="small is beyond chance",
-        symmetric=None,
-        invariances=(),
-        degenerate="NaN for m = 0",
-        source=_SPHERE,
-    ),
-    Metric(
-        chance.chance_corrected,
-        formula="(value - chance) / (1 - chance)",
-        range=(-math.inf, 1),
-        orientation="value first; 1 is perfect, 0 is chance",
-        symmetric=False,
-        invariances=(),
-        degenerate="NaN for chance = 1",
-        source="Cohen 1960, kappa",
-    ),
-    Metric(
-        recovery.feature_recovery,
-        formula="mean_i [max_j cos(f_i, d_j) > t]",
-        range=(0, 1),
-        orientation="features are the truth and come first; 1 is best",
-        symmetric=False,
-        invariances=_ORDER + _SPACE,
-        degenerate="NaN without features or latents",
-        source="recall of features, SAE folklore",
-        summaries=("fraction",),
-    ),
-    Metric(
-        recovery.angle_to_nearest,
-        formula="mean_j min_i arccos cos(d_j, r_i), degrees",
-        range=(0, 180),
-        orientation="directions are the reference and come second; 0 is best",
-        symmetric=False,
-        invariances=_ORDER + _SPACE,
-        degenerate="NaN for zero latents and no directions",
-        source="textbook",
-        summaries=("mean",),
-    ),
-    Metric(
-        recovery.composed_score,
-        formula="s_k = max_{|S| <= k, w >= 0} cos(d, sum_S w_i f_i); p = 1 - F_{d-1}(t)^{n-1}",
-        range=(0, 1),
-        orientation="features are the truth and come second; share of composed latents",
-        symmetric=False,
-        invariances=(*_ORDER, "scale_rows", "joint_rotation"),
-        degenerate="NaN where no latent is decided, as for gains in d <= 2",
-        source="toysae",
-        summaries=("fraction_composed",),
-    ),
-    Metric(
-        recovery.monosemanticity,
-        formula="mean_j max_i a_ij / (1e-10 + sum_i a_ij)",
-        range=(0, 1),
-        orientation="rows are true features; 1 is best",
-        symmetric=None,
-        invariances=("permute_rows_a", "permute_columns_a", "scale_columns"),
-        degenerate="NaN for latents silent on all features",
-        source="Jermyn, Schiefer and Hubinger 2022 (arXiv 2211.09169), eq. 7",
-        summaries=("mean", "published_mean"),
     ),
 )

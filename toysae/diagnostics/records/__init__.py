@@ -1,0 +1,1 @@
+"""What is stated about each diagnostic, one module for each module of `toysae.diagnostics`."""

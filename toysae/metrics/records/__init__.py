@@ -1,0 +1,1 @@
+"""What is stated about each metric, one module for each public module of `toysae.metrics`."""
