@@ -52,8 +52,8 @@ class Absorption:
     share: Tensor
 
 
-def absorption(family: TrainableFamily, trainer: Trainer) -> Absorption:
-    data = streams(WORLD, SEEDS)
+def absorption(family: TrainableFamily, trainer: Trainer, seeds: int = SEEDS) -> Absorption:
+    data = streams(WORLD, seeds)
     sae = trained(family, trainer, data)
     fires, hidden = unseen(data)
     latents = sae.encode(hidden) > trainer.fire_threshold
@@ -125,7 +125,8 @@ LONG = Trainer(
 @pytest.mark.slow
 def test_published_settings():
     vanilla = absorption(ReLU(n_latents=20, l1=0.2), LONG)
-    nested = absorption(MatryoshkaReLU(n_latents=20, l1=0.2, widths=LEVELS), LONG)
+    # One parent in 24 loses one of its three children: six seeds may hold none of these or two.
+    nested = absorption(MatryoshkaReLU(n_latents=20, l1=0.2, widths=LEVELS), LONG, seeds=24)
     assert interval(vanilla.recall).high < 0.2
     assert interval(vanilla.share).low > 0.6
     assert interval(nested.recall).low > 0.95
