@@ -121,7 +121,7 @@ CASES = {
             sae,
             sparse(16_384, 0.002),
             RandomUnit(d_hidden=768),
-            Trainer(history_points=3),
+            Trainer(history_points=1),
             steps=150,
             skipped=skipped,
             bar=bar,

@@ -9,7 +9,7 @@ import numpy as np
 from toysae.compiled import njit
 
 #: Counting so many is faster than halving them.
-_COUNTED = 8
+COUNTED = 8
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -18,7 +18,7 @@ def first_above(level: Any, cumulative: Any, low: Any, high: Any) -> Any:
 
     The last few are counted: no processor predicts where a search among them would turn.
     """
-    while high - low > _COUNTED:
+    while high - low > COUNTED:
         middle = (low + high) // 2
         if level >= cumulative[middle]:
             low = middle + 1
