@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 # Two torch threads at toy shapes give nothing, and collapse on a busy machine.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo study test test-all lint benchmark clean
+.PHONY: demo study test test-all lint docs benchmark mutate clean
 
 demo: $(STAMP)
 	$(BIN)/python -m experiments.composed_features size=demo
@@ -25,6 +25,13 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(STAMP)
+	$(BIN)/python -m toysae.reference > docs/metrics.md
+
+mutate: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt cosmic-ray
+	$(BIN)/python -m benchmarks.mutation
 
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks.training

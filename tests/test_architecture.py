@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": {"errors", "compiled"},
     "diagnostics": {"errors", "compiled", "metrics"},
     "results": FOUNDATION | {"generators", "hidden", "saes", "metrics", "diagnostics"},
+    "reference": {"metrics", "diagnostics"},
     "figures": {"errors", "metrics", "diagnostics"},
     "report": {"errors", "metrics", "results", "figures"},
     # What the commands are made of.

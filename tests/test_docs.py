@@ -7,6 +7,7 @@ from commands import ROOT
 
 from toysae.cli import CONF
 from toysae.config import CORRELATIONS, GENERATORS, HIDDEN_SPACES, MAGNITUDES, PROFILES, SAES
+from toysae.reference import reference
 from toysae.training import trainer
 
 WORLDS = (ROOT / "docs" / "worlds.md").read_text(encoding="utf-8")
@@ -31,3 +32,8 @@ CHOICES = [*trainer.OBJECTIVES, *trainer.DEAD_LATENT_TREATMENTS, *trainer.INPUT_
 @pytest.mark.parametrize("name", sorted({*SAES, *PRESETS, *CHOICES}))
 def test_every_family_and_way_of_training_is_listed(name):
     assert f"`{name}`" in TRAINING
+
+
+def test_reference_of_metrics_is_up_to_date():
+    written = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert written == reference(), "docs/metrics.md is out of date: run `make docs`"

@@ -22,6 +22,7 @@ from toysae.diagnostics._inputs import (
     center,
     resolution,
 )
+from toysae.diagnostics._least_squares import least_squares
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,14 @@ class Regression:
     def t(self) -> Tensor:
         """`[k]`, beta over its standard error."""
         return self.beta / self.standard_errors
+
+    @property
+    def sign_confidence(self) -> Tensor:
+        """`[k]`, `Φ(|t|)`: how sure the sign is as far as sampling goes, in [0.5, 1].
+
+        High for a wrong sign too where a latent stands for another direction than its feature.
+        """
+        return torch.special.ndtr(self.t.abs())
 
     @property
     def n_identifiable(self) -> int:
@@ -113,12 +122,8 @@ def readout_regression(
     space = column_space(matrix, centered=intercept, eps=resolution(predictors))
     deviations, mean = center(target) if intercept else (target, target.new_zeros(()))
 
-    explained = space.left.T @ deviations
-    solution = space.right @ (explained / space.singular_values) / space.units
-    null = torch.linalg.qr(space.null / space.units[:, None]).Q
-    shortest = solution - null @ (null.T @ solution)
-
-    residuals = deviations - space.left @ explained
+    shortest = least_squares(space, deviations[:, None])[:, 0]
+    residuals = deviations - space.left @ (space.left.T @ deviations)
     freedom = len(target) - space.rank - int(intercept)
     variance = residuals.square().sum() / freedom if freedom > 0 else target.new_tensor(torch.nan)
     errors = (variance * space.inverse_gram_diagonal()).sqrt() / space.units

@@ -1,0 +1,1 @@
+"""Would the tests notice? Small mistakes are made in the metrics on purpose, one at a time."""

@@ -1,0 +1,234 @@
+"""Break the metrics and diagnostics in small ways, and count how often the tests notice.
+
+    python -m benchmarks.mutation [--mutants 300] [--seed 0] [--workers 2] [--only NAME] [--save]
+
+Needs cosmic-ray (the extra `mutation`). Each mutant is one line of `toysae/metrics` or
+`toysae/diagnostics` with one mistake, drawn at random from all that the operators make; records,
+messages and annotations are left out. It is caught if any test of the two packages fails. What
+survives is printed with its line; `benchmarks/mutation/survivors.md` says why it may.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import Queue
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+
+from benchmarks.machine import RESULTS, machine
+from benchmarks.mutation.operators import operators
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("metrics", "diagnostics")
+TESTS = ("tests/metrics", "tests/diagnostics", "tests/test_registry.py")
+
+#: A mutant that takes longer than this is stuck, and noticed.
+LIMIT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake.
+
+    Attributes:
+        path: file, relative to the root.
+        line: line it is made in.
+        operator: its kind.
+        occurrence: which of the places in the file where this kind can be made.
+    """
+
+    path: str
+    line: int
+    operator: str
+    occurrence: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant.
+
+    Attributes:
+        caught: whether a test failed.
+        before, after: the line as it was and as it became.
+        seconds: until it was decided.
+    """
+
+    mutant: Mutant
+    caught: bool
+    before: str
+    after: str
+    seconds: float
+
+
+def sources() -> list[Path]:
+    """The files that mistakes are made in."""
+    found = [
+        path
+        for package in PACKAGES
+        for path in sorted((ROOT / "toysae" / package).rglob("*.py"))
+        if path.parent.name != "records" and path.name not in ("__init__.py", "registry.py")
+    ]
+    return [path.relative_to(ROOT) for path in found]
+
+
+def mutants_of(path: Path) -> Iterator[Mutant]:
+    """All mistakes that can be made in a file."""
+    code = (ROOT / path).read_text(encoding="utf-8")
+    tree, silent = get_ast(code), _silent_lines(code)
+    for name, operator in operators().items():
+        places = [
+            start for node in ast_nodes(tree) for start, _ in operator.mutation_positions(node)
+        ]
+        for occurrence, (line, _) in enumerate(places):
+            if line not in silent:
+                yield Mutant(str(path), line, name, occurrence)
+
+
+def _silent_lines(code: str) -> set[int]:
+    """Lines that only say something: messages of errors, annotations, fields, names of a module."""
+    lines: set[int] = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Raise | ast.AnnAssign):
+            lines.update(range(node.lineno, node.end_lineno + 1))
+        if isinstance(node, ast.FunctionDef):
+            lines.update(range(node.lineno, node.body[0].lineno))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "warn":
+            lines.update(range(node.lineno, node.end_lineno + 1))
+    return lines
+
+
+def tests_first(path: str) -> list[str]:
+    """The tests that most likely notice: those of a module's own name, if there are any."""
+    name = Path(path).stem.lstrip("_")
+    return [str(p.relative_to(ROOT)) for p in (ROOT / "tests").rglob(f"test_{name}.py")]
+
+
+def judge(mutant: Mutant, workplace: Path) -> Outcome:
+    """Make the mistake in a copy of the project, run the tests, undo it."""
+    file = workplace / mutant.path
+    code = file.read_text(encoding="utf-8")
+    mutated = mutate_code(code, operators()[mutant.operator], mutant.occurrence)
+    before, after = _changed_line(code, mutated)
+    started = time.perf_counter()
+    file.write_text(mutated, encoding="utf-8")
+    try:
+        first = tests_first(mutant.path)
+        caught = bool(first) and not passes(first, workplace)
+        caught = caught or not passes(list(TESTS), workplace)
+    finally:
+        file.write_text(code, encoding="utf-8")
+    return Outcome(mutant, caught, before, after, time.perf_counter() - started)
+
+
+def _changed_line(before: str, after: str) -> tuple[str, str]:
+    lines = zip(before.splitlines(), after.splitlines())
+    return next((a.strip(), b.strip()) for a, b in lines if a != b)
+
+
+def passes(tests: list[str], workplace: Path) -> bool:
+    """Whether these tests pass in a copy of the project, hypothesis drawing the same examples."""
+    environment = {
+        **os.environ,
+        "CI": "true",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(workplace),
+        "NUMBA_CACHE_DIR": str(workplace / ".numba"),
+    }
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", *tests]
+    try:
+        ended = subprocess.run(
+            command, cwd=workplace, env=environment, capture_output=True, timeout=LIMIT_SECONDS,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    return ended.returncode == 0
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    """The files that git knows, as they are now, in a new folder."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def run(mutants: list[Mutant], workers: int) -> Iterator[Outcome]:
+    """Judge all mutants, as many at once as there are workers."""
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(workers) as pool:
+        places: Queue[Path] = Queue()
+        for k in range(workers):
+            places.put(copy_of_the_project(Path(scratch) / str(k)))
+        if not passes(list(TESTS), places.queue[0]):
+            raise SystemExit("the tests fail without any mistake: mend them first")
+
+        def one(mutant: Mutant) -> Outcome:
+            place = places.get()
+            try:
+                return judge(mutant, place)
+            finally:
+                places.put(place)
+
+        yield from pool.map(one, mutants)
+
+
+def main() -> None:
+    """Draw mutants, judge them, say what survived."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mutants", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", default="", help="part of the path of the files to mutate")
+    parser.add_argument("--save", action="store_true")
+    arguments = parser.parse_args()
+    everything = [m for path in sources() if arguments.only in str(path) for m in mutants_of(path)]
+    chosen = random.Random(arguments.seed).sample(
+        everything, min(arguments.mutants, len(everything))
+    )
+    print(f"{len(chosen)} of {len(everything)} possible mistakes", flush=True)
+    outcomes = []
+    for outcome in run(chosen, arguments.workers):
+        outcomes.append(outcome)
+        if not outcome.caught:
+            at = outcome.mutant
+            print(
+                f"survived {at.path}:{at.line} {at.operator}\n"
+                f"    - {outcome.before}\n    + {outcome.after}",
+                flush=True,
+            )
+    caught = sum(outcome.caught for outcome in outcomes)
+    print(f"{caught} of {len(outcomes)} caught, {100 * caught / len(outcomes):.1f} %")
+    if arguments.save:
+        result = {
+            **machine(),
+            "possible": len(everything),
+            "seed": arguments.seed,
+            "mutants": len(outcomes),
+            "caught": caught,
+            "survivors": [asdict(outcome) for outcome in outcomes if not outcome.caught],
+        }
+        path = RESULTS / "mutation.json"
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
