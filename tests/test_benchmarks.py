@@ -54,6 +54,20 @@ def test_generators_prints_a_row_a_case_and_a_size():
     assert first_words.count("tree") == 2
 
 
+@pytest.mark.parametrize("name", ["cosine", "hungarian"])
+def test_benchmarks_of_dictionaries_print_a_row_a_case(name):
+    options = ("--scale", "0.05", "--threads", "1")
+    ended = run_apart(f"benchmarks.metrics.{name}", ROOT, *options)
+    assert ended.returncode == 0, ended.stderr
+    first, _, *rows = ended.stdout.splitlines()
+    assert first.startswith("1,229 rows, 1 threads; ")
+    assert [row[:14].rstrip() for row in rows] == ["found again", "independent", "copies"]
+    if name == "hungarian":
+        bounds, differences = zip(*((row.split()[-3], row.split()[-1]) for row in rows))
+        assert all(0 <= float(bound) < 1e-9 for bound in bounds)
+        assert all(abs(float(difference)) < 1e-9 for difference in differences)
+
+
 def test_gpu_benchmark_says_in_a_line_that_there_is_no_gpu():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")

@@ -192,7 +192,8 @@ def coefficients(rows: Sequence[Row]) -> list[Finding]:
             at_least(0.0),
             null=0.0,
             note=f"against their own decoder row {decoder.mean:.2f}; on the true features "
-            f"{interval_over_seeds(composed, 'sign_errors_on_truth').mean:.2f}",
+            f"{interval_over_seeds(composed, 'sign_errors_on_truth').mean:.2f}; "
+            f"root mean square of the error: {_parts_of_the_error(composed)}",
         ),
         finding(
             "With shared amplitudes the true coefficients themselves are exactly collinear: no "
@@ -209,3 +210,12 @@ def coefficients(rows: Sequence[Row]) -> list[Finding]:
 
 def _words(interval: Interval) -> str:
     return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def _parts_of_the_error(rows: Sequence[Row]) -> str:
+    """How large each part of the error is, over latents whose coefficient the data determine."""
+    parts = {
+        part: interval_over_seeds(rows, f"coefficient_{part}").mean
+        for part in ("error", "definition", "attenuation", "omission")
+    }
+    return ", ".join(f"{part} {size:.2f}" for part, size in parts.items())

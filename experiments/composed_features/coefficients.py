@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from toysae.diagnostics.coefficient_errors import coefficient_errors
 from toysae.diagnostics.coefficients import implied_coefficients, readout_regression, sign_errors
-from toysae.diagnostics.collinearity import condition_indices, vif
+from toysae.diagnostics.collinearity import diagnose
 from toysae.draws import Draws
-from toysae.metrics.activations import density
+from toysae.metrics.density import density
 from toysae.metrics.dictionary import max_cosine
 from toysae.results.measurements import FIRE_THRESHOLD, EvaluationWorld
 from toysae.saes.base import SAE
@@ -24,7 +25,7 @@ def trust_in_coefficients(sae: SAE, world: EvaluationWorld, seed: int) -> Row:
 
     The coefficient of true feature i is `w_i = <a, f_i>`. That of a latent is compared in sign with
     `w` of the feature nearest to its decoder row, and with the coefficient `<a, d_j>` that its own
-    decoder row implies.
+    decoder row implies. There is no noise, so none of its error is one of sampling.
     """
     direction = Draws(seed, ("readout",)).normal("direction", (world.hidden.shape[1],))
     readout = direction / direction.norm()
@@ -35,11 +36,12 @@ def trust_in_coefficients(sae: SAE, world: EvaluationWorld, seed: int) -> Row:
     on_truth = readout_regression(world.coefficients, y)
     true_weights = world.features @ readout
     truth_signs = sign_errors(on_truth.beta, true_weights, on_truth.standard_errors)
+    of_truth = diagnose(world.coefficients)
     row: Row = {
         "r2_on_truth": on_truth.r_squared,
         "sign_errors_on_truth": truth_signs.rate,
-        "vif_truth": _largest(vif(world.coefficients).vif),
-        "condition_index_truth": float(condition_indices(world.coefficients).indices[-1]),
+        "vif_truth": _largest(of_truth.inflation.vif),
+        "condition_index_truth": float(of_truth.condition.indices[-1]),
     }
     if not len(decoder):
         return row
@@ -48,16 +50,19 @@ def trust_in_coefficients(sae: SAE, world: EvaluationWorld, seed: int) -> Row:
     implied = implied_coefficients(decoder, readout)
     by_feature = sign_errors(on_latents.beta, true_weights[nearest], on_latents.standard_errors)
     by_decoder = sign_errors(on_latents.beta, implied, on_latents.standard_errors)
-    inflation = vif(latents).vif
+    of_latents = diagnose(latents)
+    parts = coefficient_errors(
+        latents, decoder, world.coefficients, world.features, readout, nearest
+    ).root_mean_squares
     return {
         **row,
         "r2_on_latents": on_latents.r_squared,
         "sign_errors_against_feature": by_feature.rate,
         "sign_errors_against_decoder": by_decoder.rate,
         "sign_errors_expected": float(by_feature.expected[by_feature.defined].mean()),
-        "definition_error": float((implied - true_weights[nearest]).abs().mean()),
-        "vif_latents": _largest(inflation),
-        "condition_index_latents": float(condition_indices(latents).indices[-1]),
+        **{f"coefficient_{part}": size for part, size in parts.items() if part != "sampling"},
+        "vif_latents": _largest(of_latents.inflation.vif),
+        "condition_index_latents": float(of_latents.condition.indices[-1]),
         "identifiable_latents": on_latents.n_identifiable / len(decoder),
     }
 

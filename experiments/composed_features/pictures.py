@@ -21,7 +21,7 @@ from toysae.figures.grid import outcome_grids
 from toysae.figures.heatmap import decoder_encoder_heatmaps
 from toysae.figures.hidden_plane import hidden_plane_panels
 from toysae.hidden.stream import Stream
-from toysae.metrics.activations import density
+from toysae.metrics.density import density
 from toysae.metrics.dictionary import cosine_matrix
 from toysae.metrics.uncertainty import seed_interval
 from toysae.results.files import Row

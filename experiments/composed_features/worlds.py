@@ -10,14 +10,14 @@ from torch import Tensor
 
 from experiments.composed_features.config import StudyConfig
 from experiments.composed_features.runs import World, diagonals, generator_of
-from toysae.diagnostics.collinearity import condition_indices, vif
+from toysae.diagnostics.collinearity import diagnose
 from toysae.diagnostics.moments import ica, projection_kurtosis
 from toysae.diagnostics.pca import alignment, pca
 from toysae.draws import Draws
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.stream import Stream
 from toysae.hidden.toy_model import TrainedToyModel
-from toysae.metrics.activations import density
+from toysae.metrics.density import density
 from toysae.results.measurements import FIRE_THRESHOLD, OUTCOME_DEGREES, EvaluationWorld
 from toysae.saes.base import SAE
 
@@ -37,7 +37,7 @@ def describe_world(study: StudyConfig, world: World, seed: int, space: HiddenSpa
     kurtosis_true = projection_kurtosis(hidden, features).values
     kurtosis_composed = projection_kurtosis(hidden, sums).values
     sources = ica(hidden[:_ICA_SAMPLES], _ica_rank(hidden), Draws(seed).integer_seed("ica") % 2**32)
-    true_vif = vif(coefficients.dense()).vif
+    of_truth = diagnose(coefficients.dense())
     return {
         "geometry": world.geometry,
         "law": world.law,
@@ -59,8 +59,8 @@ def describe_world(study: StudyConfig, world: World, seed: int, space: HiddenSpa
         "ica_converged": sources.converged,
         "ica_angle_to_feature": _mean_angle(sources.directions, features),
         "ica_angle_to_composed": _mean_angle(sources.directions, sums),
-        "vif_true_max": float(true_vif.max()),
-        "condition_index_true": float(condition_indices(coefficients.dense()).indices[-1]),
+        "vif_true_max": float(of_truth.inflation.vif.max()),
+        "condition_index_true": float(of_truth.condition.indices[-1]),
     }  # fmt: skip
 
 

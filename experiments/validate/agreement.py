@@ -25,7 +25,6 @@ from toysae.metrics.dictionary import (
     matching_agreement,
     max_cosine,
     multiplicity,
-    mutual_nearest,
 )
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -114,9 +113,10 @@ def compare(a: Subject, b: Subject, config: ValidateConfig) -> Pair:
 
 def align(a: Weights, b: Weights, same_above: float) -> Alignment:
     """Line up two SAEs; a latent found again has a cosine above `same_above`."""
+    best = max_cosine(a.decoder, b.decoder)
     return Alignment(
-        max_cosine(a.decoder, b.decoder),
-        mutual_nearest(a.decoder, b.decoder),
+        best,
+        best.mutual_nearest,
         matching_agreement(a.decoder, b.decoder, a.encoder, b.encoder, threshold=same_above),
     )
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from experiments.validate.config import ValidateConfig
 from experiments.validate.firing import Firing, latents_of, most_firing
 from experiments.validate.inputs import Subject
-from toysae.diagnostics.collinearity import Collinearity, condition_indices, vif
+from toysae.diagnostics.collinearity import Collinearity, diagnose
 
 QUANTILES = (0.05, 0.5, 0.95)
 HIGH_VIF = 10.0
@@ -43,8 +43,8 @@ def design_of(
     """Variance inflation and condition of the latents that fire most, on all samples."""
     latents = most_firing(firing.firings, config.most_latents.collinearity)
     columns = latents_of(subject.sae, activations, latents, config.batch_size)
-    largest = condition_indices(columns).indices.max().item()
-    return Design(latents, vif(columns), largest)
+    found = diagnose(columns)
+    return Design(latents, found.inflation, found.condition.indices.max().item())
 
 
 def design_row(design: Design) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from torch import Tensor
 from experiments.validate.agreement import Pair
 from experiments.validate.config import ValidateConfig
 from experiments.validate.inputs import Subject
-from toysae.metrics.activations import JaccardTable, expected_jaccard, fires, jaccard
+from toysae.metrics.cofiring import JaccardTable, expected_jaccard, jaccard
+from toysae.metrics.density import fires
 from toysae.metrics.reconstruction import ExplainedVariance
 from toysae.saes.base import SAE
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-from experiments.validate.replicates import column, jackknife_over_seeds, pair_values
+from experiments.validate.replicates import column, pair_values
 from toysae.errors import ConfigError
-from toysae.metrics.uncertainty import Interval, seed_interval
+from toysae.metrics.uncertainty import Interval, jackknife_over_seeds, seed_interval
 from toysae.results.files import Row
 from toysae.results.findings import Finding, Verdict
 

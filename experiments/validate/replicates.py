@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
-from toysae.metrics.uncertainty import Interval
+from toysae.metrics.uncertainty import jackknife_over_seeds
 from toysae.results.files import Row
-
-CONFIDENCE = 0.95
 
 #: Columns of `pairs.csv` that are summarised, with the column of their chance level.
 PAIR_STATISTICS = {
@@ -23,37 +19,6 @@ PAIR_STATISTICS = {
     "jaccard_a_to_b": "jaccard_a_to_b_chance",
     "jaccard_at_match_mean": "jaccard_at_match_chance",
 }
-
-
-def jackknife_over_seeds(
-    values: Mapping[tuple[str, str], float], confidence: float = CONFIDENCE
-) -> Interval:
-    """Mean over pairs of seeds, with an interval from leaving out one seed at a time.
-
-    Pairs that share a seed depend on each other, so `n (n - 1) / 2` pairs are not that many
-    observations. With `t_i` the mean over pairs without seed `i`, the standard error is
-    `sqrt((n - 1) / n sum (t_i - mean t)^2)`, and the interval is Student's with `n - 1` degrees.
-
-    Args:
-        values: one number for each pair of seeds; NaN makes the result NaN.
-        confidence: coverage.
-
-    Returns:
-        The interval, `n` being the number of seeds; NaN bounds where no pair is left without some
-        seed, as for fewer than three seeds.
-
-    Source: Arvesen 1969, "Jackknifing U-statistics".
-    """
-    seeds = sorted({seed for pair in values for seed in pair})
-    n = len(seeds)
-    mean = float(np.mean(list(values.values()))) if values else math.nan
-    half = math.nan
-    without = [[v for pair, v in values.items() if seed not in pair] for seed in seeds]
-    if n > 2 and all(without):
-        means = np.array([np.mean(left) for left in without])
-        error = math.sqrt((n - 1) / n * float(((means - means.mean()) ** 2).sum()))
-        half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
-    return Interval(mean, mean - half, mean + half, n, "jackknife over seeds", confidence)
 
 
 def replicate_rows(pair_rows: Sequence[Row]) -> list[Row]:

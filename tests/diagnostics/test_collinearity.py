@@ -13,6 +13,7 @@ from toysae.diagnostics.collinearity import (
     Reason,
     condition_indices,
     correlation,
+    diagnose,
     gvif,
     identifiable,
     vif,
@@ -362,3 +363,45 @@ def test_input_errors(function: object) -> None:
         function(np.ones(3))
     with pytest.raises(DataError, match="infinite"):
         function(np.array([[1.0, INF], [0.0, 1.0]]))
+
+
+@given(designs(), st.booleans())
+def test_one_factorisation_gives_both(x: np.ndarray, singular: bool) -> None:
+    if singular:
+        x = np.hstack([x, x[:, :1] + 2, np.full((len(x), 1), 0.3)])
+    found = diagnose(x)
+    inflation, condition = vif(x), condition_indices(x)
+    np.testing.assert_allclose(found.inflation.vif, inflation.vif, rtol=1e-6)
+    np.testing.assert_allclose(found.inflation.n_effective, inflation.n_effective, rtol=1e-6)
+    assert found.inflation.reasons == inflation.reasons
+    assert found.inflation.relations == inflation.relations
+    assert found.inflation.rank == inflation.rank
+    np.testing.assert_allclose(found.condition.indices, condition.indices, rtol=1e-6)
+    np.testing.assert_allclose(
+        found.condition.proportions.sum(0), condition.proportions.sum(0), atol=1e-9
+    )
+    if not singular:
+        np.testing.assert_allclose(found.condition.proportions, condition.proportions, atol=1e-6)
+
+
+def test_one_factorisation_of_longley() -> None:
+    found = diagnose(LONGLEY[:, 1:])
+    assert float(found.inflation.vif[1]) == pytest.approx(1788.513483, rel=1e-6)
+    assert float(found.condition.indices[-1]) == pytest.approx(43275.043587, rel=1e-6)
+    assert float(found.condition.proportions[-1, 0]) == pytest.approx(0.9999, abs=1e-4)
+
+
+def test_condition_indices_are_not_the_other_condition_numbers() -> None:
+    """Of the correlations, and of the columns as they are: both go by the same name elsewhere."""
+    eigenvalues = np.linalg.eigvalsh(correlation(LONGLEY[:, 1:]).values.numpy())[::-1]
+    np.testing.assert_allclose(
+        eigenvalues, [4.603377, 1.175340, 0.203425, 0.014928, 0.002552, 0.000377], atol=1e-6
+    )
+    assert math.sqrt(eigenvalues[0] / eigenvalues[-1]) == pytest.approx(110.544153, rel=1e-6)
+    raw = np.linalg.cond(np.column_stack([np.ones(16), LONGLEY[:, 1:]]))
+    assert raw == pytest.approx(4859257015.45, rel=1e-5)
+    small = np.linalg.cond(np.column_stack([np.ones(6), SMALL]))
+    assert small == pytest.approx(24.400931, abs=1e-6)
+    assert math.sqrt(
+        np.linalg.cond(correlation(with_correlation(np.array([[1, 0.95], [0.95, 1]]), 50)).values)
+    ) == pytest.approx(6.244998, abs=1e-6)

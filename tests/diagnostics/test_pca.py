@@ -313,3 +313,30 @@ def test_errors() -> None:
         pca(np.ones((3, 3)), confidence=1.0)
     with pytest.raises(ShapeError, match=r"\[k, 2\]"):
         alignment(np.eye(2), np.eye(3))
+
+
+def test_explained_variance_ratio_golden() -> None:
+    # Columns ±sqrt(λ) on four samples that are orthogonal: λ = (4, 2, 1, 1) about the origin.
+    hadamard = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], float)
+    found = pca(hadamard * np.sqrt([4.0, 2, 1, 1]), centered=False)
+    np.testing.assert_allclose(found.eigenvalues, [4, 2, 1, 1])
+    np.testing.assert_allclose(found.explained_variance_ratio, [0.5, 0.25, 0.125, 0.125])
+
+
+@pytest.mark.parametrize(
+    ("variances", "degrees"), [((0.4, 1 / 3), 28.155), ((0.5, 0.25), 10.901), ((0.3, 0.3), 45.0)]
+)
+def test_unequal_variances_turn_the_components(variances: tuple, degrees: float) -> None:
+    """With covariance .05 the first component is at `atan2(2 * .05, v_x - v_y) / 2`."""
+    root = np.linalg.cholesky([[variances[0], 0.05], [0.05, variances[1]]])
+    corners = np.array(list(itertools.product((1, -1), repeat=2)), dtype=float)
+    first = pca(corners @ root.T, centered=False).components[0]
+    angle = math.degrees(math.atan2(abs(first[1]), abs(first[0])))
+    assert angle == pytest.approx(degrees, abs=1e-3)
+
+
+def test_gaps_say_which_spaces_are_determined() -> None:
+    x = np.random.default_rng(0).standard_normal((2000, 3)) * [3.0, 3.0, 1.0]
+    found = pca(x)
+    assert found.gaps.tolist() == [False, True]
+    assert found.gap_resolved.tolist() == [False, False, True]

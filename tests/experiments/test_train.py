@@ -42,7 +42,7 @@ def run(tmp_path_factory):
 def test_everything_is_in_the_run_directory(run):
     assert {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()} == {
         "config.yaml", "provenance.json", "metrics.json", "features.csv", "latents.csv",
-        "history.csv", "run.log", "done.json",
+        "nulls.csv", "history.csv", "run.log", "done.json",
         *(
             f"checkpoints/seed_{seed}/{name}"
             for seed in (3, 4)
@@ -106,6 +106,29 @@ def test_tables_hold_every_feature_and_latent_of_every_seed(run):
     for latent in range(8):
         expected = math.log10(frequency["4", str(latent)] + 1e-10)
         assert float(stored[latent]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_null_saes_are_measured_alike(run):
+    nulls = {row["sae"]: row for row in rows(run / "nulls.csv")}
+    assert {row["seed"] for row in nulls.values()} == {"3"}
+    assert list(nulls) == [
+        "trained", "oracle", "pca", "identity", "random_decoder", "rotated_decoder",
+        "permuted_decoder", "initial_weights",
+    ]  # fmt: skip
+    for name in ("cosine_feature_to_latent", "feature_f1", "explained_variance"):
+        assert float(nulls["oracle"][name]) == pytest.approx(1)
+    # The encoder stays, so does when latents fire; the decoder in another order does not fit.
+    for name in ("feature_f1", "l0", "cosine_feature_to_latent"):
+        assert float(nulls["permuted_decoder"][name]) == pytest.approx(
+            float(nulls["trained"][name])
+        )
+    assert float(nulls["permuted_decoder"]["explained_variance"]) < float(
+        nulls["trained"]["explained_variance"]
+    )
+    features = [row for row in rows(run / "features.csv") if row["seed"] == "3"]
+    cosines = [float(row["cosine"]) for row in features]
+    mean = sum(cosines) / len(cosines)
+    assert float(nulls["trained"]["cosine_feature_to_latent"]) == pytest.approx(mean)
 
 
 def test_history_holds_the_loss_of_every_seed_over_the_steps(run):

@@ -13,7 +13,6 @@ import torch
 
 from experiments.validate.__main__ import command, directory_as_key
 from experiments.validate.published import Published, findings_for
-from experiments.validate.replicates import jackknife_over_seeds
 from toysae.checkpoints.saelens import save
 from toysae.errors import ConfigError
 from toysae.saes.base import SAE
@@ -349,19 +348,6 @@ def test_only_paths_become_directories() -> None:
     assert directory_as_key("real=../some/where") == "real.directory='../some/where'"
     assert directory_as_key("real=it's") == r"real.directory='it\'s'"
     assert directory_as_key("samples=5") == "samples=5"
-
-
-def test_jackknife_needs_three_seeds() -> None:
-    interval = jackknife_over_seeds({("a", "b"): 0.5})
-    assert interval.mean == 0.5
-    assert np.isnan([interval.low, interval.high]).all()
-    assert interval.n == 2
-
-
-def test_jackknife_of_equal_pairs_has_no_width() -> None:
-    pairs = {("a", "b"): 0.25, ("a", "c"): 0.25, ("b", "c"): 0.25}
-    interval = jackknife_over_seeds(pairs)
-    assert (interval.low, interval.high) == (0.25, 0.25)
 
 
 def claim(**changes: object) -> Published:

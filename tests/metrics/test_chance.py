@@ -12,30 +12,71 @@ from scipy import stats
 from toysae.errors import DataError, ShapeError
 from toysae.metrics import chance, dictionary
 
+GOLDEN = [
+    # d, m, E signed, E absolute, sqrt(2 ln m / d) to three digits
+    (2, 4, 0.723087, 0.921280, 1.177),
+    (3, 10, 0.818182, 0.909091, 1.239),
+    (20, 100, 0.533081, 0.575314, 0.679),
+    (64, 512, 0.370584, 0.393569, 0.442),
+    (256, 512, 0.189002, 0.201455, 0.221),
+    (512, 4096, 0.159435, 0.167078, 0.180),
+    (768, 16384, 0.142697, 0.148481, 0.159),
+    (768, 24576, 0.146107, 0.151766, 0.162),
+    (768, 46080, 0.151248, 0.156728, 0.167),
+    (768, 49152, 0.151766, 0.157229, 0.168),
+]
 
+
+@pytest.mark.parametrize(("d", "m", "signed", "absolute", "usual"), GOLDEN)
+def test_golden_expectations(d: int, m: int, signed: float, absolute: float, usual: float) -> None:
+    assert chance.expected_max_cosine(d, m) == pytest.approx(signed, abs=1e-6)
+    assert chance.expected_max_abs_cosine(d, m) == pytest.approx(absolute, abs=1e-6)
+    assert math.sqrt(2 * math.log(m) / d) == pytest.approx(usual, abs=6e-4)
+    assert usual / chance.expected_max_cosine(d, m) > 1.1
+    if d >= 64:
+        assert usual / chance.expected_max_cosine(d, m) < 1.2
+
+
+@pytest.mark.parametrize(
+    ("d", "m", "simulated"),
+    [
+        (3, 10, 0.8206),
+        (20, 100, 0.5334),
+        (64, 512, 0.3702),
+        (256, 512, 0.1891),
+        (512, 4096, 0.1598),
+    ],
+)
+def test_published_simulations_agree(d: int, m: int, simulated: float) -> None:
+    assert chance.expected_max_cosine(d, m) == pytest.approx(simulated, abs=3e-3)
+
+
+# From Student's law: cos = T / sqrt(d - 1 + T^2) with T of d - 1 degrees of freedom.
+@pytest.mark.parametrize(
+    ("t", "signed", "absolute"),
+    [
+        (0.15, 0.304930177, 0.516880542),
+        (0.20, 2.73009334e-4, 5.45944138e-4),
+        (0.25, 2.47646554e-8, 4.95293101e-8),
+    ],
+)
+def test_golden_tails(t: float, signed: float, absolute: float) -> None:
+    assert chance.prob_max_cosine_above(t, 768, 24576) == pytest.approx(signed, rel=1e-7)
+    assert chance.prob_max_abs_cosine_above(t, 768, 24576) == pytest.approx(absolute, rel=1e-7)
+
+
+# Roots of the same law.
 @pytest.mark.parametrize(
     ("d", "m", "signed", "absolute"),
     [
-        (2, 4, 0.723087, 0.921280),
-        (3, 10, 9 / 11, 10 / 11),
-        (20, 100, 0.533081, 0.575314),
-        (64, 512, 0.370584, 0.393569),
-        (256, 512, 0.189002, 0.201455),
-        (512, 4096, 0.159435, 0.167078),
-        (768, 16384, 0.142697, 0.148481),
-        (768, 24576, 0.146107, 0.151766),
-        (768, 46080, 0.151248, 0.156728),
-        (768, 49152, 0.151766, 0.157229),
+        (2, 4, 0.999198968, 0.999799722),
+        (20, 100, 0.664149127, 0.691782535),
+        (768, 24576, 0.165099150, 0.170129753),
     ],
 )
-def test_golden_expectations(d: int, m: int, signed: float, absolute: float) -> None:
-    assert chance.expected_max_cosine(d, m) == pytest.approx(signed, abs=1e-6)
-    assert chance.expected_max_abs_cosine(d, m) == pytest.approx(absolute, abs=1e-6)
-
-
-@pytest.mark.parametrize(("t", "p"), [(0.15, 0.304930), (0.20, 2.73e-4), (0.25, 2.48e-8)])
-def test_golden_tails(t: float, p: float) -> None:
-    assert chance.prob_max_cosine_above(t, 768, 24576) == pytest.approx(p, rel=2e-3)
+def test_golden_quantiles(d: int, m: int, signed: float, absolute: float) -> None:
+    assert chance.max_cosine_quantile(0.95, d, m) == pytest.approx(signed, abs=1e-8)
+    assert chance.max_abs_cosine_quantile(0.95, d, m) == pytest.approx(absolute, abs=1e-8)
 
 
 def test_golden_chance_correction() -> None:
@@ -81,6 +122,34 @@ def test_expectation_is_what_random_directions_give(d: int, m: int) -> None:
     assert above == pytest.approx(expected, abs=5 * math.sqrt(0.25 / 20_000))
 
 
+@given(st.integers(2, 800), st.integers(1, 30_000), st.floats(0.001, 0.999))
+def test_quantiles_undo_the_tails(d: int, m: int, p: float) -> None:
+    t = chance.max_cosine_quantile(p, d, m)
+    assert -1 <= t <= 1
+    assert 1 - chance.prob_max_cosine_above(t, d, m) == pytest.approx(p, abs=1e-6)
+    t = chance.max_abs_cosine_quantile(p, d, m)
+    assert 0 <= t <= 1
+    assert 1 - chance.prob_max_abs_cosine_above(t, d, m) == pytest.approx(p, abs=1e-6)
+
+
+def test_quantiles_of_the_line() -> None:
+    """All of three directions point away with probability 1/8."""
+    assert chance.max_cosine_quantile(0.125, 1, 3) == -1
+    assert chance.max_cosine_quantile(0.126, 1, 3) == 1
+    assert chance.max_abs_cosine_quantile(0.01, 1, 3) == 1
+
+
+@given(st.integers(1, 100), st.integers(1, 100), st.floats(-1.5, 1.5))
+def test_absolute_probability_is_a_survival_function(d: int, m: int, t: float) -> None:
+    p = chance.prob_max_abs_cosine_above(t, d, m)
+    assert chance.prob_max_cosine_above(t, d, m) - 1e-12 <= p <= 1
+    assert chance.prob_max_abs_cosine_above(t + 0.1, d, m) <= p
+    if t >= 1:
+        assert p == 0
+    if t < 0 or (d == 1 and t < 1):
+        assert p == 1
+
+
 @given(st.integers(1, 100), st.integers(1, 100), st.floats(-1.5, 1.5))
 def test_probability_is_a_survival_function(d: int, m: int, t: float) -> None:
     p = chance.prob_max_cosine_above(t, d, m)
@@ -122,6 +191,9 @@ def test_nothing_to_choose_from_is_undefined() -> None:
     assert math.isnan(chance.expected_max_cosine(5, 0))
     assert math.isnan(chance.expected_max_abs_cosine(5, 0))
     assert math.isnan(chance.prob_max_cosine_above(0.5, 5, 0))
+    assert math.isnan(chance.prob_max_abs_cosine_above(0.5, 5, 0))
+    assert math.isnan(chance.max_cosine_quantile(0.5, 5, 0))
+    assert math.isnan(chance.max_abs_cosine_quantile(0.5, 5, 0))
 
 
 def test_impossible_arguments_are_refused() -> None:
@@ -129,8 +201,17 @@ def test_impossible_arguments_are_refused() -> None:
         chance.expected_max_cosine(0, 3)
     with pytest.raises(ShapeError, match="m=-1"):
         chance.expected_max_abs_cosine(3, -1)
-    with pytest.raises(DataError, match="t=nan"):
-        chance.prob_max_cosine_above(math.nan, 3, 3)
+    for probability in (chance.prob_max_cosine_above, chance.prob_max_abs_cosine_above):
+        with pytest.raises(DataError, match="t=nan"):
+            probability(math.nan, 3, 3)
+        with pytest.raises(ShapeError, match="d=0"):
+            probability(0.5, 0, 3)
+    for quantile in (chance.max_cosine_quantile, chance.max_abs_cosine_quantile):
+        for p in (0, 1, math.nan):
+            with pytest.raises(DataError, match="p="):
+                quantile(p, 3, 3)
+        with pytest.raises(ShapeError, match="d=0"):
+            quantile(0.5, 0, 3)
     for level in (math.nan, -math.inf, 1.5):
         with pytest.raises(DataError, match="chance="):
             chance.chance_corrected(0.5, level)

@@ -15,9 +15,16 @@ def test_golden_the_mean_hides_the_few() -> None:
     cosine = tensor([0.998] * 6 + [0.7071] * 2)
     summaries = by_group(cosine, {"all": range(8), "background": range(6), "island": [6, 7]})
     assert list(summaries) == ["all", "background", "island"]
-    assert summaries["all"].mean == pytest.approx(0.925, abs=1e-3)
+    assert summaries["all"].mean == pytest.approx(0.925275)
     assert summaries["background"].mean == pytest.approx(0.998)
     assert summaries["island"].mean == pytest.approx(0.7071)
+
+
+def test_golden_a_few_in_a_hundred() -> None:
+    cosine = tensor([0.99] * 90 + [0.5**0.5] * 10)
+    summaries = by_group(cosine, {"all": range(100), "island": range(90, 100)})
+    assert summaries["all"].mean == pytest.approx(0.961711, abs=1e-6)
+    assert summaries["island"].mean == pytest.approx(0.707107, abs=1e-6)
 
 
 def test_undefined_values_are_counted_and_left_out() -> None:

@@ -20,10 +20,10 @@ SHRUNK_X, SHRUNK = tensor([[2, 0], [0, 4], [1, 1]]), tensor([[1, 0], [0, 4], [1,
 
 
 class TestGolden:
-    def test_definitions_of_explained_variance(self) -> None:
+    def test_variance_and_error(self) -> None:
         assert explained_variance(X, X_HAT).item() == pytest.approx(0.949991, abs=1e-6)
-        legacy = reconstruction.legacy_explained_variance(X, X_HAT)
-        assert legacy.mean.item() == pytest.approx(0.895338, abs=1e-6)
+        unexplained = reconstruction.fraction_of_variance_unexplained(X, X_HAT)
+        assert unexplained.item() == pytest.approx(0.050009, abs=1e-6)
         normalized = reconstruction.normalized_mse(X, X_HAT)
         assert normalized.mean.item() == pytest.approx(0.098344, abs=1e-6)
         assert normalized.ratio_of_sums.item() == pytest.approx(0.029003, abs=1e-6)
@@ -31,8 +31,6 @@ class TestGolden:
     def test_a_constant_bias_is_an_error(self) -> None:
         biased = X + tensor([1, -2])
         assert explained_variance(X, biased).item() == pytest.approx(0.725980, abs=1e-6)
-        legacy = reconstruction.legacy_explained_variance(X, biased)
-        assert legacy.mean.item() == pytest.approx(0.325101, abs=1e-6)
 
     def test_small_example(self) -> None:
         value = explained_variance(tensor([[2, 0], [0, 4]]), tensor([[2, 1], [0, 3]]))
@@ -49,6 +47,12 @@ class TestGolden:
         found = reconstruction.shrinkage(X, 0.8 * X)
         for value in (found.mean_norm_ratio, found.relative_bias, found.ratio_of_means):
             assert value.item() == pytest.approx(0.8)
+
+    def test_squared_error(self) -> None:
+        found = reconstruction.squared_error(X, X_HAT)
+        assert found.per_sample.tolist() == pytest.approx([1, 1, 0.4, 1.25])
+        assert found.mean.item() == pytest.approx(0.9125)
+        assert found.mean.item() / 2 == pytest.approx(0.45625)
 
     def test_mean_cosine(self) -> None:
         found = reconstruction.mean_cosine(SHRUNK_X, SHRUNK)
@@ -123,11 +127,38 @@ class TestExplainedVariance:
         for scale in (1e-30, 1e-3, 10, 1e30):
             assert explained_variance(scale * x, scale * x_hat).item() == pytest.approx(value)
 
+    def test_one_pass_in_single_precision_is_no_variance(self) -> None:
+        """G-C5f: `E |x|^2 - |E x|^2` loses all digits where the mean is 1000 deviations away."""
+        x = (normal(0, 4096, 8) + 1000).float()
+        exact = (x.double() - x.double().mean(0)).square().sum(1).mean().item()
+        one_pass = (x.square().sum(1).mean() - x.mean(0).square().sum()).item()
+        assert exact == pytest.approx(8, rel=0.05)
+        assert abs(one_pass - exact) > 0.25
+        x_hat = x.double() - 0.5
+        left = reconstruction.fraction_of_variance_unexplained(x, x_hat).item()
+        assert left == pytest.approx(8 * 0.25 / exact, abs=1e-9)
+
+    @given(SEEDS)
+    def test_rotation_and_shift_do_not_matter(self, seed: int) -> None:
+        x, x_hat, q = normal(seed, 6, 3), normal(seed + 1, 6, 3), rotation(seed + 2, 3)
+        value = explained_variance(x, x_hat).item()
+        assert explained_variance(x @ q, x_hat @ q).item() == pytest.approx(value)
+        shift = 1000 * normal(seed + 3, 3)
+        assert explained_variance(x + shift, x_hat + shift).item() == pytest.approx(value)
+
+    @given(SEEDS)
+    def test_one_means_no_error(self, seed: int) -> None:
+        x, error = normal(seed, 6, 3), 1e-3 * normal(seed + 1, 6, 3)
+        assert explained_variance(x, x + error).item() < 1
+
     @pytest.mark.parametrize("level", [0.0, 0.1, 1e6])
     def test_constant_data_are_undefined(self, level: float) -> None:
         x = torch.full((7, 3), level, dtype=torch.float64)
         assert math.isnan(explained_variance(x, x))
         assert math.isnan(explained_variance(x, x + 1))
+        accumulator = ExplainedVariance()
+        accumulator.update(torch.stack([x, X[:1, :1] + normal(0, 7, 3)]), torch.zeros(2, 7, 3))
+        assert accumulator.varies.tolist() == [False, True]
 
     def test_no_samples_is_undefined(self) -> None:
         assert math.isnan(ExplainedVariance().compute())
@@ -165,20 +196,11 @@ class TestDegenerate:
         assert reconstruction.normalized_mse(X, torch.zeros_like(X)).mean.item() == 1
         assert reconstruction.shrinkage(X, torch.zeros_like(X)).mean_norm_ratio.item() == 0
 
-    def test_legacy_leaves_out_samples_at_the_mean(self) -> None:
-        x = tensor([[1, 0], [-1, 0], [0, 0]])
-        found = reconstruction.legacy_explained_variance(x, torch.zeros_like(x))
-        assert found.per_sample[:2].tolist() == [0, 0]
-        assert math.isnan(found.per_sample[2])
-        assert found.n_defined.item() == 2
-
     def test_members_keep_their_axis(self) -> None:
         x_hat = torch.stack([X_HAT, X])
         assert reconstruction.normalized_mse(X, x_hat).per_sample.shape == (2, 4)
         assert reconstruction.mean_cosine(X, x_hat).mean.shape == (2,)
         assert reconstruction.shrinkage(X, x_hat).relative_bias[1].item() == pytest.approx(1)
-        legacy = reconstruction.legacy_explained_variance(X, x_hat).mean
-        assert legacy.tolist() == pytest.approx([0.895338, 1], abs=1e-6)
 
     @given(SEEDS)
     def test_rotation_changes_no_number(self, seed: int) -> None:
@@ -194,7 +216,8 @@ class TestDegenerate:
             reconstruction.normalized_mse,
             reconstruction.mean_cosine,
             reconstruction.shrinkage,
-            reconstruction.legacy_explained_variance,
+            reconstruction.fraction_of_variance_unexplained,
+            reconstruction.squared_error,
         ],
     )
     def test_bad_input_is_refused(self, function: object) -> None:

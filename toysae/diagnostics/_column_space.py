@@ -96,16 +96,21 @@ def column_space(x: Tensor, *, centered: bool, eps: float) -> ColumnSpace:
     """Decompose the columns of `x [N, k]`, whose entries have the relative rounding error `eps`."""
     scaled = scale_columns(x, centered=centered, eps=eps)
     q, r = torch.linalg.qr(scaled.columns)
-    u, s, vh = torch.linalg.svd(r, full_matrices=True)
+    return decompose(scaled._replace(columns=r), q, len(x), eps)
+
+
+def decompose(triangle: ScaledColumns, q: Tensor, n_samples: int, eps: float) -> ColumnSpace:
+    """Decompose `n_samples` rows of scaled columns, given as a basis `q` times a small matrix."""
+    u, s, vh = torch.linalg.svd(triangle.columns, full_matrices=True)
     singular = torch.cat([s, s.new_zeros(len(vh) - len(s))])
-    noise = max(x.shape) * _DOUBLE * s[0] + 4 * (vh * scaled.noise).norm(dim=1)
-    real = singular > noise
+    rounding = max(n_samples, len(vh)) * _DOUBLE * s[0]
+    real = singular > rounding + 4 * (vh * triangle.noise).norm(dim=1)
     return ColumnSpace(
-        left=q @ u[:, real[: len(s)]],
+        left=q @ u[:, : len(s)][:, real[: len(s)]],
         singular_values=singular[real],
         right=vh[real].T,
         null=vh[~real].T,
-        lengths=scaled.lengths,
-        means=scaled.means,
+        lengths=triangle.lengths,
+        means=triangle.means,
         support_threshold=eps**0.5,
     )

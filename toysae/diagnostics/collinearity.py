@@ -15,7 +15,12 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from toysae.diagnostics._column_space import ColumnSpace, column_space, scale_columns
+from toysae.diagnostics._column_space import (
+    ColumnSpace,
+    column_space,
+    decompose,
+    scale_columns,
+)
 from toysae.diagnostics._inputs import ArrayLike, as_matrix, resolution
 from toysae.errors import ShapeError
 
@@ -28,6 +33,7 @@ class Reason(StrEnum):
     ZERO = "zero"
     DUPLICATE = "duplicate"
     COLLINEAR = "collinear"
+    TOO_FEW = "too few firings"
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,19 @@ class Belsley:
 
     indices: Tensor
     proportions: Tensor
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Variance inflation and conditioning of the same columns.
+
+    Attributes:
+        inflation: as `vif` gives it.
+        condition: as `condition_indices` gives it.
+    """
+
+    inflation: Collinearity
+    condition: Belsley
 
 
 @dataclass(frozen=True)
@@ -203,16 +222,38 @@ def condition_indices(x: ArrayLike) -> Belsley:
     """
     matrix = as_matrix(x, "x")
     design = torch.cat([torch.ones_like(matrix[:, :1]), matrix], dim=1)
-    space = column_space(design, centered=False, eps=resolution(x))
-    finite = (space.right / space.singular_values).square()
-    infinite = space.null.square()
-    finite = torch.where(space.identifiable[:, None], finite, 0.0)
-    infinite = torch.where(space.identifiable[:, None], 0.0, infinite)
-    variances = torch.cat([finite, infinite], dim=1)
-    singular = torch.cat([space.singular_values, finite.new_zeros(infinite.shape[1])])
-    return Belsley(
-        indices=singular[0] / singular,
-        proportions=(variances / variances.sum(1, keepdim=True)).T,
+    return _belsley(column_space(design, centered=False, eps=resolution(x)))
+
+
+def diagnose(x: ArrayLike) -> Diagnosis:
+    """`vif` and `condition_indices` of the same columns, at the cost of one of them.
+
+    One QR decomposition of the centred columns serves both: with the means it also holds the
+    columns as they are.
+
+    Args:
+        x: `[N, k]` samples as rows, without a column for the intercept.
+
+    Returns:
+        What the two functions give, up to rounding.
+
+    Raises:
+        ShapeError: `x` is not a matrix.
+        DataError: NaN or infinite values.
+    """
+    matrix, eps = as_matrix(x, "x"), resolution(x)
+    centered = scale_columns(matrix, centered=True, eps=eps)
+    triangle = torch.linalg.qr(centered.columns, mode="r").R
+    identity = torch.eye(len(triangle) + 1).to(matrix)
+    about_mean = decompose(centered._replace(columns=triangle), identity[1:, 1:], len(matrix), eps)
+    # In the basis of the intercept and of the centred columns, [1, X] is upper triangular.
+    root = matrix.new_full((1,), len(matrix)).sqrt()
+    heights = torch.cat([root, root * centered.means])
+    rest = torch.nn.functional.pad(triangle * centered.lengths, (1, 0))
+    design = scale_columns(torch.cat([heights[None], rest]), centered=False, eps=eps)
+    return Diagnosis(
+        inflation=_inflation(about_mean, Reason.CONSTANT),
+        condition=_belsley(decompose(design, identity, len(matrix), eps)),
     )
 
 
@@ -255,6 +296,19 @@ def gvif(x: ArrayLike, subset: Sequence[int]) -> GeneralizedVIF:
 
 def _space(x: ArrayLike, *, centered: bool) -> ColumnSpace:
     return column_space(as_matrix(x, "x"), centered=centered, eps=resolution(x))
+
+
+def _belsley(space: ColumnSpace) -> Belsley:
+    finite = (space.right / space.singular_values).square()
+    infinite = space.null.square()
+    finite = torch.where(space.identifiable[:, None], finite, 0.0)
+    infinite = torch.where(space.identifiable[:, None], 0.0, infinite)
+    variances = torch.cat([finite, infinite], dim=1)
+    singular = torch.cat([space.singular_values, finite.new_zeros(infinite.shape[1])])
+    return Belsley(
+        indices=singular[0] / singular,
+        proportions=(variances / variances.sum(1, keepdim=True)).T,
+    )
 
 
 def _inflation(space: ColumnSpace, empty_reason: Reason) -> Collinearity:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.special import ndtri
 
 from toysae.diagnostics._inputs import ArrayLike, as_directions, as_matrix, center
+from toysae.diagnostics._spectra import spectrum_of
 from toysae.errors import ConfigError, ShapeError
 
 
@@ -40,6 +41,8 @@ class PCA:
             single one can undo: read them where `gap_resolved`.
         gap_p_values: `[d - 1]`, p-value of "eigenvalues k and k + 1 are equal" (see `pca`); NaN
             where `N <= d` or both are 0.
+        gaps: `[d - 1]`, whether eigenvalues k and k + 1 are told apart: if so, the space of the
+            first k components is determined, whatever the single ones are.
         gap_resolved: `[d]`, whether the component is separated from both of its neighbours.
         angle_sd: `[d]`, degrees, by how much the component would turn in another sample:
             `sqrt(Σ_j E[p_k² p_j²] / (N (λ_k - λ_j)²))` over the other components `j`. For two
@@ -58,6 +61,7 @@ class PCA:
     eigenvalue_sd: Tensor
     eigenvalue_intervals: Tensor
     gap_p_values: Tensor
+    gaps: Tensor
     gap_resolved: Tensor
     angle_sd: Tensor
 
@@ -108,12 +112,14 @@ def pca(x: ArrayLike, *, centered: bool = True, confidence: float = 0.95) -> PCA
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence={confidence}: allowed are values between 0 and 1")
     deviations, mean = center(samples) if centered else (samples, samples.new_zeros(d))
-    eigenvalues, components = _spectrum(deviations, n - 1 if centered else n)
+    divisor = n - 1 if centered else n
+    eigenvalues, components = spectrum_of(deviations.T @ deviations / divisor, max(n, d))
     projections = deviations @ components.T
 
     sd = (projections.square().var(0, correction=0) / n).sqrt()
     p_values = _gap_p_values(projections, eigenvalues)
-    resolved = _separated(p_values < (1 - confidence) / max(d - 1, 1), eigenvalues)
+    gaps = p_values < (1 - confidence) / max(d - 1, 1)
+    resolved = _separated(gaps, eigenvalues)
     return PCA(
         n_samples=n,
         mean=mean,
@@ -126,6 +132,7 @@ def pca(x: ArrayLike, *, centered: bool = True, confidence: float = 0.95) -> PCA
         eigenvalue_sd=sd,
         eigenvalue_intervals=_log_intervals(eigenvalues, sd, confidence),
         gap_p_values=p_values,
+        gaps=gaps,
         gap_resolved=resolved,
         angle_sd=torch.where(resolved, _angle_sd(projections, eigenvalues), torch.nan),
     )
@@ -166,13 +173,6 @@ def effective_rank(eigenvalues: Tensor) -> float:
 def stable_rank(eigenvalues: Tensor) -> float:
     """`Σλ / max λ`, in [1, rank]; NaN where all eigenvalues are 0."""
     return float(eigenvalues.sum() / eigenvalues.max())
-
-
-def _spectrum(deviations: Tensor, divisor: int) -> tuple[Tensor, Tensor]:
-    eigenvalues, vectors = torch.linalg.eigh(deviations.T @ deviations / divisor)
-    eigenvalues, vectors = eigenvalues.flip(0), vectors.flip(1)
-    noise = eigenvalues[0] * max(deviations.shape) * torch.finfo(torch.float64).eps
-    return torch.where(eigenvalues > noise, eigenvalues, 0.0), vectors.T.contiguous()
 
 
 def _gap_p_values(projections: Tensor, eigenvalues: Tensor) -> Tensor:

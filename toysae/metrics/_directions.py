@@ -1,8 +1,8 @@
-"""Unit vectors of a dictionary, and the best partners between two of them, in row blocks."""
+"""Unit vectors of a dictionary, and the cosines between two of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,15 +37,15 @@ def unit_rows(dictionary: Tensor, name: str, alive: Tensor | None = None) -> Dir
     """Normalises the rows of `dictionary [n, d]` that have a direction and are `alive [n]`."""
     rows = vectors(dictionary, name)
     # Dividing by the largest entry first keeps the squares of tiny and huge rows in range.
-    peak = rows.abs().amax(dim=1, keepdim=True)
+    peak = torch.linalg.vector_norm(rows, torch.inf, dim=1, keepdim=True)
     is_zero = peak[:, 0] == 0
     if alive is None:
         alive = torch.ones_like(is_zero)
     require_bool(alive, f"alive mask of {name}", tuple(is_zero.shape))
     alive = alive.to(is_zero.device)
     index = torch.nonzero(alive & ~is_zero)[:, 0]
-    scaled = rows[index] / peak[index]
-    unit = scaled / torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
+    unit = rows[index].div_(peak[index])
+    unit.div_(torch.linalg.vector_norm(unit, dim=1, keepdim=True))
     return Directions(unit, index, rows.shape[0], int((alive & is_zero).sum()))
 
 
@@ -82,33 +82,3 @@ class Partners(NamedTuple):
     """Similarity to the best partner, `[n]`; NaN where there is none."""
     partner: Tensor
     """The best partner, `[n]`, the lowest index among ties; -1 where there is none."""
-
-
-def best_partners(
-    a: Directions, b: Directions, *, block: int, similarity: Callable[[Tensor], Tensor]
-) -> tuple[Partners, Partners]:
-    """Best partner in `b` of each row of `a`, and the reverse, holding `block x m` cosines.
-
-    Args:
-        a: `n` rows, of which some are kept.
-        b: `m` rows, of which some are kept.
-        block: rows of `a` that are compared at once.
-        similarity: applied to the cosines, elementwise.
-    """
-    n, m = len(a.unit), len(b.unit)
-    a_value, a_index = a.unit.new_full((n,), torch.nan), a.index.new_full((n,), -1)
-    b_value, b_index = b.unit.new_full((m,), torch.nan), b.index.new_full((m,), -1)
-    if n and m:
-        b_value.fill_(-torch.inf)
-        for rows in row_blocks(n, block):
-            table = similarity((a.unit[rows] @ b.unit.T).clamp_(-1, 1))
-            a_value[rows], best = table.max(dim=1)
-            a_index[rows] = b.index[best]
-            value, best = table.max(dim=0)
-            better = value > b_value
-            b_value[better] = value[better]
-            b_index[better] = a.index[rows.start + best[better]]
-    return (
-        Partners(a.spread(a_value, torch.nan), a.spread(a_index, -1)),
-        Partners(b.spread(b_value, torch.nan), b.spread(b_index, -1)),
-    )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
+
+_UNIT_TOLERANCE = 4e-3
 
 
 def finite(value: Tensor, name: str) -> Tensor:
@@ -43,7 +47,32 @@ def vectors(value: Tensor, name: str) -> Tensor:
     require_axes(value, name, "[rows, dimensions]")
     if value.shape[1] == 0:
         raise ShapeError(f"{name} has shape {tuple(value.shape)}: vectors need a dimension")
-    return finite(value, name)
+    rows = finite(value, name)
+    _warn_if_transposed(rows, name)
+    return rows
+
+
+def _warn_if_transposed(rows: Tensor, name: str) -> None:
+    """Warns where the columns of a dictionary have unit length and its rows have not.
+
+    A single column proves nothing, nor do columns with one entry: those of axes have length 1 too.
+    """
+    if not _unit_length(rows, 0) or _unit_length(rows, 1):
+        return
+    n_entries = (rows != 0).sum(dim=0)
+    if int((n_entries > 0).sum()) > 1 and not bool((n_entries == 1).any()):
+        warnings.warn(
+            f"{name} of shape {tuple(rows.shape)}: its columns have unit length and its rows have "
+            "not, as if it were transposed; rows are vectors, so pass W_enc.T",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _unit_length(rows: Tensor, dim: int) -> bool:
+    """Whether all vectors along `dim` that are not zero have length 1, to bfloat16's rounding."""
+    length = torch.linalg.vector_norm(rows, dim=dim)
+    return bool((((length - 1).abs() < _UNIT_TOLERANCE) | (length == 0)).all())
 
 
 def require_same_width(a: Tensor, b: Tensor, names: tuple[str, str]) -> None:

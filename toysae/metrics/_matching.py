@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from toysae.errors import ShapeError
-from toysae.metrics._directions import cosines, unit_rows_of_pair
-from toysae.metrics._tables import Assignment, assign
+from toysae.metrics._assignment import heaviest_matching
+from toysae.metrics._directions import Directions, cosines, unit_rows_of_pair
+from toysae.metrics._progress import Report
+from toysae.metrics._screening import Similarity
+from toysae.metrics._tables import NEGLIGIBLE, Assignment, assign
+
+FEW_PAIRS = 2**20
+"""Pairs of rows up to which a table of all cosines is matched."""
 
 
 class Matching(Assignment):
@@ -21,51 +24,27 @@ class Matching(Assignment):
         return self.similarity
 
 
-@dataclass(frozen=True)
-class MatchingAgreement:
-    """Whether decoders and encoders of two SAEs pair up the same latents."""
-
-    decoder_match: Tensor
-    """Row of `b` matched to each row of `a` by decoder, `[n]`; -1 for none."""
-    encoder_match: Tensor
-    """Row of `b` matched to each row of `a` by encoder, `[n]`; -1 for none."""
-    decoder_cosine: Tensor
-    """Decoder cosine at the decoder match, `[n]`; NaN for none."""
-    encoder_cosine: Tensor
-    """Encoder cosine at the encoder match, `[n]`; NaN for none."""
-    encoder_cosine_at_decoder_match: Tensor
-    """Encoder cosine at the decoder match, `[n]`; NaN for none."""
-    shared: Tensor
-    """Same partner by both, and both cosines above the threshold, `[n]`, bool."""
-    n_defined: int
-    """Rows of `a` that could be matched by both."""
-
-    @property
-    def agreement(self) -> float:
-        """Share of defined rows with the same partner by decoder and encoder; NaN if none."""
-        same = (self.decoder_match == self.encoder_match) & (self.decoder_match >= 0)
-        return int(same.sum()) / self.n_defined if self.n_defined else torch.nan
-
-    @property
-    def shared_fraction(self) -> float:
-        """Share of defined rows that are shared latents; NaN if none is defined."""
-        return int(self.shared.sum()) / self.n_defined if self.n_defined else torch.nan
-
-
 def hungarian(
-    a: Tensor, b: Tensor, *, alive_a: Tensor | None = None, alive_b: Tensor | None = None
+    a: Tensor,
+    b: Tensor,
+    *,
+    alive_a: Tensor | None = None,
+    alive_b: Tensor | None = None,
+    report: Report | None = None,
 ) -> Matching:
     """The one-to-one matching with the largest total of `max(cos, 0)`.
 
     Negative cosines are clipped, because the optimum on raw cosines gives up good pairs to avoid
-    forced bad ones; pairs with clipped cosine 0 are unmatched. Symmetric in its arguments. Holds
-    the `n x m` matrix and costs O(n^2 m). In [0, 1].
+    forced bad ones; pairs with clipped cosine 0 are unmatched. Symmetric in its arguments. In
+    [0, 1]. Of more than a million pairs no table is held: few of them can be matched, and prices
+    of rows and columns prove the optimum to be that of all; `bound` says how tightly.
 
     Args:
         a: dictionary `[n, d]`.
         b: dictionary `[m, d]`.
         alive_a: bool mask `[n]`; other rows are not matched nor counted.
         alive_b: bool mask `[m]`; other rows are not matched nor counted.
+        report: told how far the comparison of large dictionaries is, the longest part.
 
     Returns:
         The matching; its sums and means are NaN where either side has nothing to match.
@@ -76,11 +55,16 @@ def hungarian(
 
     Source: Kuhn 1955. Song et al. 2025 (arXiv 2505.20254) use the unclipped version.
     """
-    return _as_matching(assign(cosines(*unit_rows_of_pair(a, b, alive_a, alive_b))))
+    return match(*unit_rows_of_pair(a, b, alive_a, alive_b), torch.positive, report)
 
 
 def hungarian_abs(
-    a: Tensor, b: Tensor, *, alive_a: Tensor | None = None, alive_b: Tensor | None = None
+    a: Tensor,
+    b: Tensor,
+    *,
+    alive_a: Tensor | None = None,
+    alive_b: Tensor | None = None,
+    report: Report | None = None,
 ) -> Matching:
     """As `hungarian`, of `|cos|`: for vectors without a sign, such as principal components.
 
@@ -91,6 +75,7 @@ def hungarian_abs(
         b: dictionary `[m, d]`.
         alive_a: bool mask `[n]`; other rows are not matched nor counted.
         alive_b: bool mask `[m]`; other rows are not matched nor counted.
+        report: told how far the comparison of large dictionaries is, the longest part.
 
     Returns:
         The matching; its sums and means are NaN where either side has nothing to match.
@@ -99,77 +84,24 @@ def hungarian_abs(
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
     """
-    return _as_matching(assign(cosines(*unit_rows_of_pair(a, b, alive_a, alive_b)).abs()))
+    return match(*unit_rows_of_pair(a, b, alive_a, alive_b), torch.abs, report)
 
 
-def matching_agreement(
-    decoder_a: Tensor,
-    decoder_b: Tensor,
-    encoder_a: Tensor,
-    encoder_b: Tensor,
-    *,
-    threshold: float = 0.7,
-    alive_a: Tensor | None = None,
-    alive_b: Tensor | None = None,
-) -> MatchingAgreement:
-    """Whether decoder and encoder `hungarian` matchings of two SAEs pick the same partners.
+def match(
+    a: Directions, b: Directions, similarity: Similarity, report: Report | None = None
+) -> Matching:
+    """The matching of kept rows with the largest total of `max(similarity(cos), 0)`."""
+    if len(a.unit) * len(b.unit) <= FEW_PAIRS:
+        return as_matching(assign(similarity(cosines(a, b))))
+    best = heaviest_matching(a.unit, b.unit, similarity, report)
+    used = best.gain > NEGLIGIBLE
+    rows, cols, gain = a.index[best.rows[used]], b.index[best.columns[used]], best.gain[used]
+    bound = max(best.price - gain.sum().item(), 0.0)
+    return Matching(rows, cols, gain, len(a.unit), len(b.unit), bound=bound)
 
-    A latent of `a` is shared if both matchings give it the same partner and both cosines are above
-    `threshold`. Rates are over the latents of `a`, in [0, 1]; symmetric only for equally many.
 
-    Args:
-        decoder_a: decoder rows of the first SAE `[n, d]`.
-        decoder_b: decoder rows of the second SAE `[m, d]`.
-        encoder_a: encoder directions of the first SAE as rows `[n, d]`.
-        encoder_b: encoder directions of the second SAE as rows `[m, d]`.
-        threshold: cosine above which a shared latent must be, strictly.
-        alive_a: bool mask `[n]`; other latents are left out.
-        alive_b: bool mask `[m]`; other latents are left out.
-
-    Returns:
-        Both matchings per latent of `a`; the rates are NaN where no latent can be matched.
-
-    Raises:
-        ShapeError: decoder and encoder of different lengths, or widths that differ.
-        DataError: NaN or infinity.
-
-    Source: Paulo and Belrose 2025 (arXiv 2501.16615).
-    """
-    if len(decoder_a) != len(encoder_a) or len(decoder_b) != len(encoder_b):
-        raise ShapeError(
-            f"decoders have {len(decoder_a)} and {len(decoder_b)} rows, encoders {len(encoder_a)} "
-            f"and {len(encoder_b)}: each SAE needs one of both a latent (pass W_enc transposed)"
-        )
-    decoder = cosines(*unit_rows_of_pair(decoder_a, decoder_b, alive_a, alive_b))
-    encoder = cosines(*unit_rows_of_pair(encoder_a, encoder_b, alive_a, alive_b))
-    defined = (~decoder.isnan()).any(dim=1) & (~encoder.isnan()).any(dim=1)
-    by_decoder, by_encoder = _partners(decoder), _partners(encoder)
-    decoder_cosine, encoder_cosine = _at(decoder, by_decoder), _at(encoder, by_encoder)
-    return MatchingAgreement(
-        by_decoder,
-        by_encoder,
-        decoder_cosine,
-        encoder_cosine,
-        _at(encoder, by_decoder),
-        (by_decoder == by_encoder) & (decoder_cosine > threshold) & (encoder_cosine > threshold),
-        int(defined.sum()),
+def as_matching(pairs: Assignment) -> Matching:
+    """The pairs of a table of cosines, as a matching of dictionaries."""
+    return Matching(
+        pairs.rows, pairs.cols, pairs.similarity, pairs.n_rows, pairs.n_cols, bound=pairs.bound
     )
-
-
-def _as_matching(pairs: Assignment) -> Matching:
-    return Matching(pairs.rows, pairs.cols, pairs.similarity, pairs.n_rows, pairs.n_cols)
-
-
-def _partners(table: Tensor) -> Tensor:
-    """Column that the matching gives to each row of `table`, or -1."""
-    pairs = assign(table)
-    partners = pairs.cols.new_full((len(table),), -1)
-    partners[pairs.rows] = pairs.cols
-    return partners
-
-
-def _at(table: Tensor, partners: Tensor) -> Tensor:
-    """Entry of each row of `table` in the column of its partner; NaN for partner -1."""
-    with_undefined = torch.cat([table, table.new_full((len(table), 1), torch.nan)], dim=1)
-    # -1 wraps around to the undefined column.
-    return with_undefined.gather(1, partners.remainder(table.shape[1] + 1)[:, None])[:, 0]

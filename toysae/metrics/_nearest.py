@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from toysae.metrics._directions import Directions, best_partners, unit_rows_of_pair
+from toysae.metrics._best_partners import best_partners
+from toysae.metrics._directions import Directions, unit_rows_of_pair
+from toysae.metrics._progress import Report
+from toysae.metrics._screening import Similarity
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,32 @@ class MaxCosine:
     def minimum(self) -> float:
         """The worse of the two directions."""
         return min(self.mean_a_to_b, self.mean_b_to_a)
+
+    @property
+    def harmonic(self) -> float:
+        """Harmonic mean of the two, as F1 is; NaN if either is negative or both are 0."""
+        forth, back = self.mean_a_to_b, self.mean_b_to_a
+        if not (min(forth, back) >= 0 and forth + back > 0):
+            return torch.nan
+        return 2 * forth * back / (forth + back)
+
+    @property
+    def n_defined_a(self) -> int:
+        """Rows of `a` that have a best cosine."""
+        return int((self.a_to_b_index >= 0).sum())
+
+    @property
+    def n_defined_b(self) -> int:
+        """Rows of `b` that have a best cosine."""
+        return int((self.b_to_a_index >= 0).sum())
+
+    @property
+    def mutual_nearest(self) -> MutualNearest:
+        """Pairs of rows that are each other's best partner, without another comparison."""
+        rows = torch.nonzero(self.a_to_b_index >= 0)[:, 0]
+        rows = rows[self.b_to_a_index[self.a_to_b_index[rows]] == rows]
+        partners, cosine = self.a_to_b_index[rows], self.a_to_b[rows]
+        return MutualNearest(rows, partners, cosine, self.n_defined_a, self.n_defined_b)
 
 
 @dataclass(frozen=True)
@@ -96,6 +124,24 @@ class Votes:
         votes = self.counts.double()
         return (votes.sum().square() / votes.square().sum()).item()
 
+    @property
+    def entropy_number(self) -> float:
+        """Rows that share the votes, `exp(-sum p_j ln p_j)`; at least Simpson's. NaN if none."""
+        shares = self.counts.double() / self.counts.sum()
+        return torch.special.entr(shares).sum().exp().item() if len(shares) else torch.nan
+
+    @property
+    def most(self) -> int:
+        """Votes of the row with most of them; 0 without rows."""
+        return int(self.counts.max()) if len(self.counts) else 0
+
+    @property
+    def histogram(self) -> Tensor:
+        """How many eligible rows have 0, 1, 2, ... votes, `[most + 1]`."""
+        rows = torch.bincount(self.counts, minlength=1)
+        rows[0] -= len(self.counts) - self.n_eligible
+        return rows
+
 
 @dataclass(frozen=True)
 class Multiplicity:
@@ -114,6 +160,7 @@ def max_cosine(
     alive_a: Tensor | None = None,
     alive_b: Tensor | None = None,
     block: int = 4096,
+    report: Report | None = None,
 ) -> MaxCosine:
     """Mean max cosine similarity with replacement, both directions.
 
@@ -125,7 +172,8 @@ def max_cosine(
         b: dictionary `[m, d]`.
         alive_a: bool mask `[n]`; other rows are left out on both sides.
         alive_b: bool mask `[m]`; other rows are left out on both sides.
-        block: rows of `a` compared at once; `block x m` cosines are held.
+        block: rows compared in float64 at once.
+        report: told how far the comparison of large dictionaries is.
 
     Returns:
         Best cosines and partners; NaN and -1 for rows that are zero, left out, or without any
@@ -138,7 +186,7 @@ def max_cosine(
     Source: Sharkey, Braun and Millidge 2022, "Taking features out of superposition with sparse
     autoencoders" (there as one direction only).
     """
-    return _best(*unit_rows_of_pair(a, b, alive_a, alive_b), block, torch.positive)
+    return _best(*unit_rows_of_pair(a, b, alive_a, alive_b), block, torch.positive, report)
 
 
 def max_abs_cosine(
@@ -148,6 +196,7 @@ def max_abs_cosine(
     alive_a: Tensor | None = None,
     alive_b: Tensor | None = None,
     block: int = 4096,
+    report: Report | None = None,
 ) -> MaxCosine:
     """As `max_cosine`, of `|cos|`: for vectors without a sign, such as principal components.
 
@@ -158,7 +207,8 @@ def max_abs_cosine(
         b: dictionary `[m, d]`.
         alive_a: bool mask `[n]`; other rows are left out on both sides.
         alive_b: bool mask `[m]`; other rows are left out on both sides.
-        block: rows of `a` compared at once; `block x m` cosines are held.
+        block: rows compared in float64 at once.
+        report: told how far the comparison of large dictionaries is.
 
     Returns:
         Best absolute cosines and partners; NaN and -1 as for `max_cosine`.
@@ -167,7 +217,7 @@ def max_abs_cosine(
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
     """
-    return _best(*unit_rows_of_pair(a, b, alive_a, alive_b), block, torch.abs)
+    return _best(*unit_rows_of_pair(a, b, alive_a, alive_b), block, torch.abs, report)
 
 
 def mutual_nearest(
@@ -177,6 +227,7 @@ def mutual_nearest(
     alive_a: Tensor | None = None,
     alive_b: Tensor | None = None,
     block: int = 4096,
+    report: Report | None = None,
 ) -> MutualNearest:
     """Pairs of rows that are each other's row of largest cosine.
 
@@ -188,7 +239,8 @@ def mutual_nearest(
         b: dictionary `[m, d]`.
         alive_a: bool mask `[n]`; other rows are left out.
         alive_b: bool mask `[m]`; other rows are left out.
-        block: rows of `a` compared at once.
+        block: rows compared in float64 at once.
+        report: told how far the comparison of large dictionaries is.
 
     Returns:
         The pairs; the rate is NaN where either side is empty.
@@ -197,11 +249,8 @@ def mutual_nearest(
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
     """
-    best = max_cosine(a, b, alive_a=alive_a, alive_b=alive_b, block=block)
-    rows = torch.nonzero(best.a_to_b_index >= 0)[:, 0]
-    rows = rows[best.b_to_a_index[best.a_to_b_index[rows]] == rows]
-    n_a, n_b = int((best.a_to_b_index >= 0).sum()), int((best.b_to_a_index >= 0).sum())
-    return MutualNearest(rows, best.a_to_b_index[rows], best.a_to_b[rows], n_a, n_b)
+    best = max_cosine(a, b, alive_a=alive_a, alive_b=alive_b, block=block, report=report)
+    return best.mutual_nearest
 
 
 def multiplicity(best: MaxCosine, threshold: float) -> Multiplicity:
@@ -230,7 +279,7 @@ def multiplicity(best: MaxCosine, threshold: float) -> Multiplicity:
 
 
 def _best(
-    a: Directions, b: Directions, block: int, similarity: Callable[[Tensor], Tensor]
+    a: Directions, b: Directions, block: int, similarity: Similarity, report: Report | None
 ) -> MaxCosine:
-    forth, back = best_partners(a, b, block=block, similarity=similarity)
+    forth, back = best_partners(a, b, block=block, similarity=similarity, report=report)
     return MaxCosine(*forth, *back, n_zero_a=a.n_zero, n_zero_b=b.n_zero)

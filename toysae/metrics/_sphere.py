@@ -7,9 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betainccinv, betaincinv
+from scipy.special import betainc, betaincc, betainccinv, betaincinv
+
+from toysae.errors import ShapeError
 
 Array = NDArray[np.float64]
+
+
+def check_sizes(d: int, m: int) -> None:
+    """Raises `ShapeError` where there is no space, or a negative number of directions in it."""
+    if d < 1 or m < 0:
+        raise ShapeError(f"d={d}, m={m}: expected at least one dimension and no negative count")
 
 
 def cosine_cdf(t: ArrayLike, d: int) -> Array:
@@ -46,5 +54,23 @@ def max_cosine_tail(t: ArrayLike, d: int, m: ArrayLike) -> Array:
         tail = np.where(t < -1, 1.0, np.where(t < 1, 0.5, 0.0))
     else:
         tail = cosine_cdf(-t, d)  # by symmetry; 1 - cdf(t) would lose all digits of a small tail
+    return any_of(tail, m)
+
+
+def max_abs_cosine_tail(t: ArrayLike, d: int, m: ArrayLike) -> Array:
+    """`P(max of m absolute cosines > t)`, accurate where it is tiny; `d >= 1`, `m >= 1`."""
+    within = np.clip(np.asarray(t, dtype=float), 0, 1)
+    if d == 1:
+        return any_of(np.where(within < 1, 1.0, 0.0), m)
+    return any_of(betaincc(0.5, (d - 1) / 2, np.square(within)), m)
+
+
+def any_of(p: ArrayLike, m: ArrayLike) -> Array:
+    """Probability that one of `m` independent events of probability `p` comes true."""
     with np.errstate(divide="ignore"):
-        return -np.expm1(np.asarray(m) * np.log1p(-tail))
+        return np.asarray(-np.expm1(np.asarray(m) * np.log1p(-np.asarray(p))))
+
+
+def each_of(p: ArrayLike, m: ArrayLike) -> Array:
+    """The probability of an event, `m` independent ones of which come true at all with `p`."""
+    return np.asarray(-np.expm1(np.log1p(-np.asarray(p)) / np.asarray(m)))

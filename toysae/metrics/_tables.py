@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -31,6 +31,9 @@ class Assignment:
     """Rows that could be matched."""
     n_cols: int
     """Columns that could be matched."""
+    bound: float = field(default=torch.nan, kw_only=True)
+    """Most by which the total of another matching could be larger: 0 where the whole table was
+    solved, rounding where prices prove the optimum, NaN where nothing is known."""
 
     @property
     def n_matched(self) -> int:
@@ -81,4 +84,4 @@ def assign(table: Tensor) -> Assignment:
     matched = gain[rows, cols] > NEGLIGIBLE
     rows, cols = rows[matched], cols[matched]
     n_rows, n_cols = int(defined.any(dim=1).sum()), int(defined.any(dim=0).sum())
-    return Assignment(rows, cols, table[rows, cols], n_rows, n_cols)
+    return Assignment(rows, cols, table[rows, cols], n_rows, n_cols, bound=0.0)

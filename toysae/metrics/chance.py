@@ -2,8 +2,12 @@
 
 All laws are for one fixed direction and `m` independent uniform directions in R^d. They hold for
 any fixed first dictionary, so `expected_max_cosine` is exactly the expected mean max cosine from
-that dictionary to a random one. Real dictionaries are not isotropic: this is the first of several
-null models, not the last.
+that dictionary to a random one. In few dimensions that level is high: 0.92 for the absolute cosine
+with four directions of the plane.
+
+What has no closed form, such as the level of a matching, is simulated between two random
+dictionaries. Real dictionaries are not isotropic: this is the first of several null models, and
+`toysae.metrics.nulls` has the others.
 """
 
 from __future__ import annotations
@@ -16,8 +20,29 @@ from numpy.typing import ArrayLike
 from scipy.integrate import quad
 from torch import Tensor
 
-from toysae.errors import DataError, ShapeError
+from toysae.errors import DataError
 from toysae.metrics import _sphere
+from toysae.metrics._simulation import (
+    HungarianChance,
+    Simulated,
+    expected_hungarian,
+    simulated_chance,
+)
+from toysae.metrics._sphere import check_sizes
+
+__all__ = [
+    "HungarianChance",
+    "Simulated",
+    "chance_corrected",
+    "expected_hungarian",
+    "expected_max_abs_cosine",
+    "expected_max_cosine",
+    "max_abs_cosine_quantile",
+    "max_cosine_quantile",
+    "prob_max_abs_cosine_above",
+    "prob_max_cosine_above",
+    "simulated_chance",
+]
 
 Value = TypeVar("Value", float, Tensor)
 
@@ -26,9 +51,14 @@ Value = TypeVar("Value", float, Tensor)
 _NEVER = 1e-17
 
 
-def _check(d: int, m: int) -> None:
-    if d < 1 or m < 0:
-        raise ShapeError(f"d={d}, m={m}: expected at least one dimension and no negative count")
+def _check_cosine(t: float) -> None:
+    if not np.isfinite(t):
+        raise DataError(f"t={t}: expected a finite cosine")
+
+
+def _check_probability(p: float) -> None:
+    if not 0 < p < 1:
+        raise DataError(f"p={p}: expected a probability between 0 and 1, both excluded")
 
 
 def _expected_maximum(
@@ -46,7 +76,8 @@ def expected_max_cosine(d: int, m: int) -> float:
 
     `E = 1 - integral_{-1}^{1} F_d(t)^m dt` with `F_d` the law of one cosine, by quadrature. For
     `d = 1` it is `1 - 2 * 2^-m`, for `d = 3` it is `(m - 1) / (m + 1)`. Grows with `m`, falls with
-    `d`; in [0, 1].
+    `d`; in [0, 1]. The usual `sqrt(2 ln m / d)` lies above it: by 11 to 19 % at 64 to 768
+    dimensions, by more in fewer.
 
     Args:
         d: dimension of the space.
@@ -58,7 +89,7 @@ def expected_max_cosine(d: int, m: int) -> float:
     Raises:
         ShapeError: `d < 1` or `m < 0`.
     """
-    _check(d, m)
+    check_sizes(d, m)
     if m == 0:
         return np.nan
     if d == 1:
@@ -84,7 +115,7 @@ def expected_max_abs_cosine(d: int, m: int) -> float:
     Raises:
         ShapeError: `d < 1` or `m < 0`.
     """
-    _check(d, m)
+    check_sizes(d, m)
     if m == 0:
         return np.nan
     if d == 1:
@@ -111,10 +142,82 @@ def prob_max_cosine_above(t: float, d: int, m: int) -> float:
         ShapeError: `d < 1` or `m < 0`.
         DataError: `t` is not finite.
     """
-    _check(d, m)
-    if not np.isfinite(t):
-        raise DataError(f"t={t}: expected a finite cosine")
+    check_sizes(d, m)
+    _check_cosine(t)
     return float(_sphere.max_cosine_tail(t, d, m)) if m else np.nan
+
+
+def prob_max_abs_cosine_above(t: float, d: int, m: int) -> float:
+    """Probability that the best of `m` random directions has an absolute cosine above `t`.
+
+    `P = 1 - G_d(t)^m`, accurate down to the smallest floats. In [0, 1].
+
+    Args:
+        t: the absolute cosine to beat.
+        d: dimension of the space.
+        m: number of random directions.
+
+    Returns:
+        The probability; NaN for `m = 0`.
+
+    Raises:
+        ShapeError: `d < 1` or `m < 0`.
+        DataError: `t` is not finite.
+    """
+    check_sizes(d, m)
+    _check_cosine(t)
+    return float(_sphere.max_abs_cosine_tail(t, d, m)) if m else np.nan
+
+
+def max_cosine_quantile(p: float, d: int, m: int) -> float:
+    """The cosine that `m` random directions stay within, with probability `p`.
+
+    The smallest `t` with `F_d(t)^m >= p`. `p = 0.95` is the 5 % level of the isotropic null. Grows
+    with `p` and `m`; in [-1, 1].
+
+    Args:
+        p: the probability, in (0, 1).
+        d: dimension of the space.
+        m: number of random directions.
+
+    Returns:
+        The cosine; NaN for `m = 0`.
+
+    Raises:
+        ShapeError: `d < 1` or `m < 0`.
+        DataError: `p` is not within (0, 1).
+    """
+    check_sizes(d, m)
+    _check_probability(p)
+    if m == 0:
+        return np.nan
+    if d == 1:
+        return -1.0 if 0.5**m >= p else 1.0
+    return -float(_sphere.cosine_quantile(_sphere.each_of(1 - p, m), d))
+
+
+def max_abs_cosine_quantile(p: float, d: int, m: int) -> float:
+    """The absolute cosine that `m` random directions stay within, with probability `p`.
+
+    The smallest `t` with `G_d(t)^m >= p`; 1 for `d = 1`. Grows with `p` and `m`; in [0, 1].
+
+    Args:
+        p: the probability, in (0, 1).
+        d: dimension of the space.
+        m: number of random directions.
+
+    Returns:
+        The absolute cosine; NaN for `m = 0`.
+
+    Raises:
+        ShapeError: `d < 1` or `m < 0`.
+        DataError: `p` is not within (0, 1).
+    """
+    check_sizes(d, m)
+    _check_probability(p)
+    if m == 0:
+        return np.nan
+    return 1.0 if d == 1 else float(_sphere.abs_cosine_upper_quantile(_sphere.each_of(1 - p, m), d))
 
 
 def chance_corrected(value: Value, chance: float) -> Value:

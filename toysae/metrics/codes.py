@@ -5,16 +5,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
+from toysae.metrics._codes_kernel import sort_by_latent
 from toysae.metrics._directions import row_blocks
+from toysae.metrics._firing import SAMPLES_AT_ONCE, fires
 from toysae.metrics._inputs import refuse_non_finite, require_axes
 
-_SAMPLES_AT_ONCE = 8192
+_FIRINGS_AT_ONCE = 50_000_000
+
+
+@dataclass(frozen=True)
+class LatentFirings:
+    """The same firings, latent by latent (the compressed columns of the sparse matrix)."""
+
+    offsets: Tensor
+    """`[n_latents + 1]` int64; the firings of latent `j` are those from `offsets[j]` up to
+    `offsets[j + 1]`."""
+    samples: Tensor
+    """`[k]` int32, the sample of each firing; ascending within a latent."""
+    places: Tensor
+    """`[k]` int64, where each firing stands in `SparseCodes`: `codes.values[places]` are the
+    activations, latent by latent."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,8 @@ class SparseCodes:
                 f"offsets of shape {tuple(self.offsets.shape)} and dtype {self.offsets.dtype}: "
                 "expected [samples + 1] of int64"
             )
+        if self.latents.dtype != torch.int32:
+            raise ShapeError(f"latents of dtype {self.latents.dtype}: expected int32")
         if self.latents.shape != self.values.shape or self.latents.ndim != 1:
             raise ShapeError(
                 f"latents have shape {tuple(self.latents.shape)} and values "
@@ -57,6 +77,17 @@ class SparseCodes:
                 f"latents from {int(self.latents.min())} to {int(self.latents.max())}: "
                 f"expected 0 to {self.n_latents - 1}"
             )
+        if bool((self.offsets.diff() < 0).any()) or bool(self._out_of_order().any()):
+            raise DataError(
+                "latents do not ascend within each sample: expected sorted latents, none twice"
+            )
+
+    def _out_of_order(self) -> Tensor:
+        first_of_sample = torch.zeros(
+            len(self.latents) + 1, dtype=torch.bool, device=self.latents.device
+        )
+        first_of_sample[self.offsets] = True
+        return (self.latents[1:] <= self.latents[:-1]) & ~first_of_sample[1:-1]
 
     @property
     def n_samples(self) -> int:
@@ -74,21 +105,19 @@ class SparseCodes:
 
         Raises:
             ShapeError: not two axes.
-            DataError: NaN or infinity.
+            DataError: NaN or infinity, or a threshold that is negative or not finite.
         """
         require_axes(activations, "activations", "[samples, latents]")
         counts, latents, values = [], [], []
-        for rows in row_blocks(len(activations), _SAMPLES_AT_ONCE):
+        for rows in row_blocks(len(activations), SAMPLES_AT_ONCE):
             block = activations[rows].detach()
-            refuse_non_finite(block, "activations")
-            fired = block.abs() > threshold
+            fired = fires(block, threshold)
             counts.append(fired.sum(dim=1))
             latents.append(fired.nonzero()[:, 1].int())
             values.append(block[fired])
-        ends = torch.cat(counts).cumsum(0) if counts else activations.new_zeros(0).long()
         none = torch.zeros(0, dtype=torch.int32, device=activations.device)
         return cls(
-            torch.cat([ends.new_zeros(1), ends]),
+            _ends(torch.cat([none, *counts])),
             torch.cat([none, *latents]),
             torch.cat([activations.detach()[:0].flatten(), *values]),
             activations.shape[1],
@@ -117,9 +146,8 @@ class SparseCodes:
         twice = (ordered[:, 1:] == ordered[:, :-1]) & fired[:, 1:] & fired[:, :-1]
         if bool(twice.any()):
             raise DataError("a latent stands twice on a sample: expected each at most once")
-        ends = fired.sum(dim=1).cumsum(0)
         return cls(
-            torch.cat([ends.new_zeros(1), ends]),
+            _ends(fired.sum(dim=1)),
             ordered[fired].int(),
             sorted_values[fired],
             n_latents,
@@ -131,3 +159,41 @@ class SparseCodes:
         samples = torch.arange(self.n_samples, device=table.device)
         table[samples.repeat_interleave(self.offsets.diff()), self.latents.long()] = self.values
         return table
+
+    def by_latent(self) -> LatentFirings:
+        """The firings latent by latent; takes 12 bytes a firing."""
+        return self._by_sorting() if self.latents.is_cuda else self._by_counting()
+
+    def _by_sorting(self) -> LatentFirings:
+        places = self.latents.sort(stable=True).indices
+        samples = torch.arange(self.n_samples, dtype=torch.int32, device=places.device)
+        samples = samples.repeat_interleave(self.offsets.diff(), output_size=len(places))
+        return LatentFirings(_ends(self.firings), samples[places], places)
+
+    def _by_counting(self) -> LatentFirings:
+        offsets = _ends(self.firings)
+        samples = torch.empty(len(self.latents), dtype=torch.int32)
+        places = torch.empty(len(self.latents), dtype=torch.int64)
+        heads = offsets[:-1].clone()
+        for first, last in self._sample_blocks(_FIRINGS_AT_ONCE):
+            sort_by_latent(
+                first,
+                last,
+                self.offsets.numpy(),
+                self.latents.numpy(),
+                heads.numpy(),
+                samples.numpy(),
+                places.numpy(),
+            )
+        return LatentFirings(offsets, samples, places)
+
+    def _sample_blocks(self, firings: int) -> Iterator[tuple[int, int]]:
+        """Ranges of samples that cover all, with about so many firings each."""
+        targets = torch.arange(0, len(self.latents) + firings, firings, device=self.offsets.device)
+        bounds = torch.searchsorted(self.offsets, targets).clamp(max=self.n_samples).unique()
+        return pairwise([*bounds.tolist(), self.n_samples])
+
+
+def _ends(counts: Tensor) -> Tensor:
+    """Offsets `[n + 1]` of lists of the given lengths `[n]`, one after the other."""
+    return torch.cat([counts.new_zeros(1, dtype=torch.int64), counts.cumsum(0)])

@@ -3,27 +3,26 @@
 A dictionary is `[rows, d]`: rows are vectors. Cosines are signed unless the name says otherwise,
 because latents are non-negative and `-d` is another feature than `d`. A zero row has no direction:
 its values are NaN, it is nobody's partner, and it is counted. Everything here is invariant to
-positive scaling of rows, to the order of rows and to a rotation of both dictionaries, and says
-nothing without its chance level (`toysae.metrics.chance`).
+positive scaling of rows, to the order of rows and to a rotation of both dictionaries, but not of
+one: two seeds of one model share a basis, two models do not and must be aligned before. Nothing
+here says anything without its chance level (`toysae.metrics.chance`). To compare what vectors do
+rather than where they point, take their rows through `toysae.metrics.functional.in_metric` first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import torch
 from torch import Tensor
 
-from toysae.metrics._directions import cosines, row_blocks, unit_rows, unit_rows_of_pair
-from toysae.metrics._inputs import refuse_infinite, refuse_non_finite
-from toysae.metrics._matching import (
-    Matching,
+from toysae.metrics._directions import cosines, unit_rows_of_pair
+from toysae.metrics._distribution import FractionAbove, Quantiles, fraction_above, quantiles
+from toysae.metrics._encoder_decoder import (
     MatchingAgreement,
-    hungarian,
-    hungarian_abs,
+    joint_matching,
     matching_agreement,
+    paired_cosine,
 )
+from toysae.metrics._greedy import GreedyMatching, greedy, greedy_abs
+from toysae.metrics._matching import Matching, hungarian, hungarian_abs
 from toysae.metrics._nearest import (
     MaxCosine,
     Multiplicity,
@@ -34,63 +33,42 @@ from toysae.metrics._nearest import (
     multiplicity,
     mutual_nearest,
 )
+from toysae.metrics._ties import Ties, best_partner_ties
+from toysae.metrics._transport import SoftMatching, soft_matching, soft_matching_sinkhorn
+from toysae.metrics._within import WithinDictionary, within_dictionary
 
 __all__ = [
     "FractionAbove",
+    "GreedyMatching",
     "Matching",
     "MatchingAgreement",
     "MaxCosine",
     "Multiplicity",
     "MutualNearest",
+    "Quantiles",
+    "SoftMatching",
+    "Ties",
     "Votes",
     "WithinDictionary",
+    "best_partner_ties",
     "cosine_matrix",
     "fraction_above",
+    "greedy",
+    "greedy_abs",
     "hungarian",
     "hungarian_abs",
+    "joint_matching",
     "matching_agreement",
     "max_abs_cosine",
     "max_cosine",
     "multiplicity",
     "mutual_nearest",
+    "paired_cosine",
+    "quantiles",
+    "soft_matching",
+    "soft_matching_sinkhorn",
     "within_dictionary",
 ]
-
-
-@dataclass(frozen=True)
-class FractionAbove:
-    """Share of values above each of several thresholds."""
-
-    thresholds: Tensor
-    """The thresholds, `[k]`."""
-    fraction: Tensor
-    """Share of defined values strictly above each, `[k]`; NaN where no value is defined."""
-    n_defined: int
-    """Values that are not NaN."""
-
-
-@dataclass(frozen=True)
-class WithinDictionary:
-    """How close the rows of one dictionary are to each other."""
-
-    max_cosine: Tensor
-    """Largest cosine of each row with another row, `[n]`; NaN without one."""
-    index: Tensor
-    """That other row, `[n]`; -1 where NaN."""
-    mean_abs: Tensor
-    """Mean absolute cosine of each row with all others, `[n]`; NaN without any."""
-    n_zero: int
-    """Zero rows, among the alive ones."""
-
-    @property
-    def mean_max_cosine(self) -> float:
-        """Mean of `max_cosine` (SAEBench: average max decoder cosine similarity)."""
-        return self.max_cosine.nanmean().item()
-
-    @property
-    def mean_abs_cosine(self) -> float:
-        """Mean absolute cosine over all pairs (`c_dec` of "Sparse but Wrong")."""
-        return self.mean_abs.nanmean().item()
 
 
 def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:
@@ -110,68 +88,3 @@ def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:
         DataError: NaN or infinity in either.
     """
     return cosines(*unit_rows_of_pair(a, b, None, None))
-
-
-def fraction_above(values: Tensor, thresholds: Sequence[float] = (0.7, 0.8, 0.9)) -> FractionAbove:
-    """Share of `values` strictly above each threshold, `#{v > t} / #{v defined}`, in [0, 1].
-
-    Args:
-        values: any shape, such as `MaxCosine.a_to_b`; NaN is undefined and not counted.
-        thresholds: the thresholds.
-
-    Returns:
-        The shares; NaN where no value is defined.
-
-    Raises:
-        DataError: an infinite value, or a threshold that is not finite.
-    """
-    values = values.detach().double()
-    refuse_infinite(values, "values")
-    defined = values[~torch.isnan(values)]
-    limits = torch.tensor(list(thresholds), dtype=torch.float64, device=values.device)
-    refuse_non_finite(limits, "thresholds")
-    above = (defined[None, :] > limits[:, None]).double().mean(dim=1)
-    return FractionAbove(limits, above, len(defined))
-
-
-def within_dictionary(
-    a: Tensor, *, alive: Tensor | None = None, block: int = 4096
-) -> WithinDictionary:
-    """How close the rows of one dictionary are to the others of the same dictionary.
-
-    Per row, `max_{j != i} cos(a_i, a_j)` in [-1, 1] and `mean_{j != i} |cos(a_i, a_j)|` in [0, 1].
-
-    Args:
-        a: dictionary `[n, d]`.
-        alive: bool mask `[n]`; other rows are left out.
-        block: rows compared at once.
-
-    Returns:
-        Both per row; NaN for zero and left-out rows, and for a row without another.
-
-    Raises:
-        ShapeError: not a matrix, or a mask of another length.
-        DataError: NaN or infinity.
-
-    Source: SAEBench (average max decoder cosine similarity); Chanin and Garriga-Alonso 2025,
-    "Sparse but Wrong" (arXiv 2508.16560), `c_dec`.
-    """
-    kept = unit_rows(a, "a", alive)
-    n = len(kept.unit)
-    best, mean_abs = kept.unit.new_full((2, n), torch.nan)
-    index = kept.index.new_full((n,), -1)
-    if n > 1:
-        for rows in row_blocks(n, block):
-            table = (kept.unit[rows] @ kept.unit.T).clamp_(-1, 1)
-            itself = (torch.arange(len(table)), torch.arange(n)[rows])
-            table[itself] = 0
-            mean_abs[rows] = table.abs().sum(dim=1) / (n - 1)
-            table[itself] = -torch.inf
-            best[rows], partner = table.max(dim=1)
-            index[rows] = kept.index[partner]
-    return WithinDictionary(
-        kept.spread(best, torch.nan),
-        kept.spread(index, -1),
-        kept.spread(mean_abs, torch.nan),
-        kept.n_zero,
-    )

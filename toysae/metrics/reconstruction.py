@@ -1,5 +1,8 @@
 """How well reconstructions fit: explained variance, error, direction and shrinkage.
 
+The sums are pooled: `toysae.metrics.published` has the definitions that others use under the same
+name, and `toysae.metrics.positions` has all of it position by position.
+
 Inputs are `x` and `x_hat` of shape `[N, d]`, or `[M, N, d]` for `M` members; `x [N, d]` or
 `[1, N, d]` is shared by all members. Results carry the member axis too: `[M]` where the table says
 `[]`. Arithmetic is float64, so a large common offset costs no digits.
@@ -13,10 +16,8 @@ import torch
 from torch import Tensor
 
 from toysae.errors import ShapeError
-from toysae.metrics._inputs import finite
+from toysae.metrics._pairs import MIN_RELATIVE_VARIANCE, norm, paired, ratio
 
-# Below this share of the second moment a variance is rounding of the mean.
-_MIN_RELATIVE_VARIANCE = 1e-24
 # Samples shorter than this have no direction and no meaningful relative error.
 _MIN_NORM = 1e-6
 
@@ -100,7 +101,7 @@ class ExplainedVariance:
             ShapeError: shapes that do not fit together.
             DataError: NaN or infinity.
         """
-        x, x_hat = _pair(x, x_hat)
+        x, x_hat = paired(x, x_hat)
         if x.shape[-2]:
             mean = x.mean(dim=-2)
             total = (x - mean[..., None, :]).square().sum(dim=(-2, -1))
@@ -111,11 +112,15 @@ class ExplainedVariance:
         if other._n_samples:
             self._absorb(other._n_samples, other._mean, other._total, other._error)
 
+    @property
+    def varies(self) -> Tensor:
+        """Whether the data vary, bool `[]` or `[M]`; where not, explained variance is undefined."""
+        second_moment = self._total + self._n_samples * self._mean.square().sum(dim=-1)
+        return self._total > MIN_RELATIVE_VARIANCE * second_moment
+
     def compute(self) -> Tensor:
         """Explained variance so far, `[]` or `[M]`, at most 1; NaN where the data do not vary."""
-        second_moment = self._total + self._n_samples * self._mean.square().sum(dim=-1)
-        varies = self._total > _MIN_RELATIVE_VARIANCE * second_moment
-        return torch.where(varies, 1 - self._error / self._total, torch.nan)
+        return torch.where(self.varies, 1 - self._error / self._total, torch.nan)
 
     def _absorb(self, n_samples: int, mean: Tensor, total: Tensor, error: Tensor) -> None:
         """Chan, Golub and LeVeque's merge of counts, means and sums of squared deviations."""
@@ -156,6 +161,45 @@ def explained_variance(x: Tensor, x_hat: Tensor) -> Tensor:
     return accumulator.compute()
 
 
+def fraction_of_variance_unexplained(x: Tensor, x_hat: Tensor) -> Tensor:
+    """Share of the variance of `x` that `x_hat` leaves, `sum |x - x_hat|^2 / sum |x - mean(x)|^2`.
+
+    `1 - explained_variance`: 0 is perfect, 1 is predicting the mean, unbounded above.
+
+    Args:
+        x: truth `[N, d]`, `[1, N, d]` or `[M, N, d]`.
+        x_hat: reconstructions `[N, d]` or `[M, N, d]`.
+
+    Returns:
+        float64 `[]` or `[M]`; NaN where `x` does not vary or is empty.
+
+    Raises:
+        ShapeError: shapes that do not fit together.
+        DataError: NaN or infinity.
+    """
+    return 1 - explained_variance(x, x_hat)
+
+
+def squared_error(x: Tensor, x_hat: Tensor) -> PerSample:
+    """Squared error of each sample, `|x - x_hat|^2`, summed over dimensions; 0 is best. Symmetric.
+
+    Others average over dimensions: divide by `d`.
+
+    Args:
+        x: truth `[N, d]`, `[1, N, d]` or `[M, N, d]`.
+        x_hat: reconstructions `[N, d]` or `[M, N, d]`.
+
+    Returns:
+        Per sample; always defined.
+
+    Raises:
+        ShapeError: shapes that do not fit together.
+        DataError: NaN or infinity.
+    """
+    x, x_hat = paired(x, x_hat)
+    return PerSample((x - x_hat).square().sum(dim=-1))
+
+
 def normalized_mse(x: Tensor, x_hat: Tensor) -> NormalizedMSE:
     """Squared error in units of the squared norm; at least 0, 0 is perfect, 1 is predicting 0.
 
@@ -175,9 +219,9 @@ def normalized_mse(x: Tensor, x_hat: Tensor) -> NormalizedMSE:
 
     Source: Gao et al. 2024 (arXiv 2406.04093).
     """
-    x, x_hat = _pair(x, x_hat)
+    x, x_hat = paired(x, x_hat)
     error, power = (x - x_hat).square().sum(dim=-1), x.square().sum(dim=-1)
-    return NormalizedMSE(_ratio(error, power), _ratio(error.sum(dim=-1), power.sum(dim=-1)))
+    return NormalizedMSE(ratio(error, power), ratio(error.sum(dim=-1), power.sum(dim=-1)))
 
 
 def mean_cosine(x: Tensor, x_hat: Tensor) -> PerSample:
@@ -194,9 +238,9 @@ def mean_cosine(x: Tensor, x_hat: Tensor) -> PerSample:
         ShapeError: shapes that do not fit together.
         DataError: NaN or infinity.
     """
-    x, x_hat = _pair(x, x_hat)
-    lengths = _norm(x) * _norm(x_hat)
-    return PerSample(_ratio((x * x_hat).sum(dim=-1), lengths).clamp(-1, 1))
+    x, x_hat = paired(x, x_hat)
+    lengths = norm(x) * norm(x_hat)
+    return PerSample(ratio((x * x_hat).sum(dim=-1), lengths).clamp(-1, 1))
 
 
 def shrinkage(x: Tensor, x_hat: Tensor) -> Shrinkage:
@@ -219,52 +263,10 @@ def shrinkage(x: Tensor, x_hat: Tensor) -> Shrinkage:
 
     Source: relative reconstruction bias: Rajamanoharan et al. 2024 (arXiv 2404.16014), eq. 10.
     """
-    x, x_hat = _pair(x, x_hat)
-    length, length_hat = _norm(x), _norm(x_hat)
+    x, x_hat = paired(x, x_hat)
+    length, length_hat = norm(x), norm(x_hat)
     return Shrinkage(
         (length_hat / length).masked_fill(length < _MIN_NORM, torch.nan),
-        _ratio(length_hat.sum(dim=-1), length.sum(dim=-1)),
-        _ratio(x_hat.square().sum(dim=(-2, -1)), (x * x_hat).sum(dim=(-2, -1))),
+        ratio(length_hat.sum(dim=-1), length.sum(dim=-1)),
+        ratio(x_hat.square().sum(dim=(-2, -1)), (x * x_hat).sum(dim=(-2, -1))),
     )
-
-
-def legacy_explained_variance(x: Tensor, x_hat: Tensor) -> PerSample:
-    """The mean over samples of `1 - |x - x_hat|^2 / |x - mean(x)|^2`, for comparison only.
-
-    What SAELens up to 5.7, SAEBench, Neuronpedia and e2e_sae report as explained variance. It is
-    dominated by samples near the mean and depends on the batch. At most 1, unbounded below. Not
-    symmetric; use `explained_variance` for anything but comparison with those numbers.
-
-    Args:
-        x: truth `[N, d]`, `[1, N, d]` or `[M, N, d]`: exactly the batch that was used.
-        x_hat: reconstructions `[N, d]` or `[M, N, d]`.
-
-    Returns:
-        Per sample; NaN for a sample that equals the mean.
-
-    Raises:
-        ShapeError: shapes that do not fit together.
-        DataError: NaN or infinity.
-    """
-    x, x_hat = _pair(x, x_hat)
-    deviation = (x - x.mean(dim=-2, keepdim=True)).square().sum(dim=-1)
-    return PerSample(1 - _ratio((x - x_hat).square().sum(dim=-1), deviation))
-
-
-def _pair(x: Tensor, x_hat: Tensor) -> tuple[Tensor, Tensor]:
-    fits = x.shape[-2:] == x_hat.shape[-2:] and x.ndim in (2, 3) and x_hat.ndim in (2, 3)
-    shared = x.ndim == 2 or x.shape[0] in (1, x_hat.shape[0])
-    if not (fits and shared and x.ndim <= x_hat.ndim):
-        raise ShapeError(
-            f"x has shape {tuple(x.shape)} and x_hat {tuple(x_hat.shape)}: expected [N, d] twice, "
-            "or x_hat [M, N, d] with x [N, d], [1, N, d] or [M, N, d]"
-        )
-    return finite(x, "x").expand_as(x_hat), finite(x_hat, "x_hat")
-
-
-def _norm(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=-1)
-
-
-def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    return torch.where(denominator == 0, torch.nan, numerator / denominator)

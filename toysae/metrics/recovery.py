@@ -12,27 +12,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toysae.errors import DataError
-from toysae.metrics._composition import ComposedScore, composed_score
-from toysae.metrics._detection import Detection, detection
-from toysae.metrics._directions import best_partners, unit_rows_of_pair
-from toysae.metrics._inputs import finite, require_axes
+from toysae.metrics._best_partners import best_partners
+from toysae.metrics._directions import unit_rows_of_pair
+from toysae.metrics._joint_recovery import JointRecovery, joint_recovery
+from toysae.metrics._recovery_curve import RecoveryCurve, recovery_curve
 
 __all__ = [
     "AngleToNearest",
-    "ComposedScore",
-    "Detection",
     "FeatureRecovery",
-    "Monosemanticity",
+    "JointRecovery",
+    "RecoveryCurve",
     "angle_to_nearest",
-    "composed_score",
-    "detection",
     "feature_recovery",
-    "monosemanticity",
+    "joint_recovery",
+    "recovery_curve",
 ]
-
-# Eq. 7 of arXiv 2211.09169.
-_DELTA = 1e-10
 
 
 @dataclass(frozen=True)
@@ -75,31 +69,6 @@ class AngleToNearest:
     def mean(self) -> float:
         """Mean angle over defined latents."""
         return self.degrees.nanmean().item()
-
-
-@dataclass(frozen=True)
-class Monosemanticity:
-    """How much of each latent's response belongs to a single feature."""
-
-    score: Tensor
-    """Share of the strongest feature in each latent's responses, `[m]`; NaN if all are 0."""
-    feature: Tensor
-    """That feature, `[m]`; -1 where NaN."""
-
-    @property
-    def n_silent(self) -> int:
-        """Latents that respond to no feature."""
-        return int(torch.isnan(self.score).sum())
-
-    @property
-    def mean(self) -> float:
-        """Mean over latents that respond to some feature; NaN without any."""
-        return self.score.nanmean().item()
-
-    @property
-    def published_mean(self) -> float:
-        """Mean over all latents, silent ones as 0, as published; NaN without latents."""
-        return self.score.nan_to_num(nan=0.0).mean().item()
 
 
 def feature_recovery(
@@ -173,38 +142,3 @@ def angle_to_nearest(
     )
     degrees[found] = torch.rad2deg(2 * half)
     return AngleToNearest(degrees, best.partner)
-
-
-def monosemanticity(activations_on_features: Tensor) -> Monosemanticity:
-    """Share of each latent's response that its strongest feature takes.
-
-    `max_i a_ij / (delta + sum_i a_ij)` with `delta = 1e-10`, in [0, 1]: 1 for a latent that
-    responds to one feature, `1/n` for one that responds to all alike.
-
-    Args:
-        activations_on_features: `[n, m]`, non-negative: activations of all latents when feature `i`
-            alone is present with amplitude 1.
-
-    Returns:
-        The share per latent, NaN for latents silent on all features. `mean` leaves these out;
-        `published_mean` counts them as 0, as the published numbers do.
-
-    Raises:
-        ShapeError: not two axes.
-        DataError: NaN, infinity or negative activations.
-
-    Source: Jermyn, Schiefer and Hubinger 2022 (arXiv 2211.09169), eq. 7, as used by Anders et al.
-    2024.
-    """
-    require_axes(activations_on_features, "activations_on_features", "[features, latents]")
-    responses = finite(activations_on_features, "activations_on_features")
-    if bool((responses < 0).any()):
-        raise DataError("activations_on_features has negative values: expected responses >= 0")
-    n, m = responses.shape
-    if n == 0:
-        empty = responses.new_full((m,), torch.nan)
-        return Monosemanticity(empty, torch.full_like(empty, -1, dtype=torch.long))
-    strongest, feature = responses.max(dim=0)
-    silent = strongest == 0
-    score = strongest / (_DELTA + responses.sum(dim=0))
-    return Monosemanticity(score.masked_fill(silent, torch.nan), feature.masked_fill(silent, -1))

@@ -13,12 +13,15 @@ from torch import Tensor
 
 from toysae.generators.truth import Truth
 from toysae.hidden.stream import Stream
-from toysae.metrics.activations import density, mean_l0
 from toysae.metrics.chance import expected_max_cosine
+from toysae.metrics.composition import composed_score
+from toysae.metrics.density import density, mean_l0
+from toysae.metrics.detection import detection
 from toysae.metrics.dictionary import hungarian, max_cosine
 from toysae.metrics.groups import by_group
+from toysae.metrics.monosemanticity import monosemanticity
 from toysae.metrics.reconstruction import explained_variance, shrinkage
-from toysae.metrics.recovery import angle_to_nearest, composed_score, detection, monosemanticity
+from toysae.metrics.recovery import angle_to_nearest
 from toysae.saes.base import SAE
 from toysae.saes.trainable import TrainableFamily
 

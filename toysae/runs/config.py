@@ -24,12 +24,15 @@ class Measure:
 
     Attributes:
         n_samples: evaluation samples, `>= 100`.
+        null_seeds: of so many seeds the null SAEs are measured too, `>= 0`.
     """
 
     n_samples: int
+    null_seeds: int = 1
 
     def __post_init__(self) -> None:
         check_at_least("measure.n_samples", self.n_samples, 100)
+        check_at_least("measure.null_seeds", self.null_seeds, 0)
 
 
 @dataclass(frozen=True)

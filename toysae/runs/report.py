@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from toysae.metrics.uncertainty import seed_interval
 from toysae.results.files import Row
 from toysae.results.layout import config_hash
 from toysae.results.measurements import EvaluationWorld, Measurement, measure_member
+from toysae.results.null_measurements import measure_nulls, null_rows
 from toysae.results.run import RunDirectory, open_run
 from toysae.results.wandb_mirror import mirror
 from toysae.runs.training import TrainedRun
+from toysae.training.initial import untrained
 
 #: A summary entry with this ending is the chance level of the one without it.
 CHANCE = "_chance"
@@ -30,11 +32,14 @@ _NEVER_FIRED = 1e-10
 def report_run(run: TrainedRun, config: DictConfig, directory: Path, overrides: list[str]) -> None:
     """Measure every seed, then write everything to a new run directory, `done.json` last."""
     measured = {seed: _measure(run, seed) for seed in run.config.seed_list}
+    nulls = {
+        seed: _nulls(run, seed) for seed in run.config.seed_list[: run.config.measure.null_seeds]
+    }
     files = open_run(directory, config, overrides, run.device)
     try:
         for record in run.log:
             files.log(record)
-        _write(files, run, config, measured)
+        _write(files, run, config, measured, nulls)
     finally:
         files.close()
     if run.config.logger is not None:
@@ -63,20 +68,34 @@ def summarise(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
     return means
 
 
-def _measure(run: TrainedRun, seed: int) -> Measurement:
+def _world(run: TrainedRun, seed: int) -> EvaluationWorld:
     stream = run.streams[seed - run.config.first_seed]
-    world = EvaluationWorld.sample(
-        replace(stream, split="evaluation"), run.config.measure.n_samples
-    )
-    return measure_member(run.saes[seed], world)
+    return EvaluationWorld.sample(replace(stream, split="evaluation"), run.config.measure.n_samples)
+
+
+def _measure(run: TrainedRun, seed: int) -> Measurement:
+    return measure_member(run.saes[seed], _world(run, seed))
+
+
+def _nulls(run: TrainedRun, seed: int) -> list[Row]:
+    """The trained SAE beside those that learned nothing, or everything."""
+    member = run.members()[seed - run.config.first_seed]
+    initial = {"initial_weights": untrained([member])}
+    return null_rows(measure_nulls(run.saes[seed], _world(run, seed), seed=seed, given=initial))
 
 
 def _write(
-    files: RunDirectory, run: TrainedRun, config: DictConfig, measured: dict[int, Measurement]
+    files: RunDirectory,
+    run: TrainedRun,
+    config: DictConfig,
+    measured: dict[int, Measurement],
+    nulls: dict[int, list[Row]],
 ) -> None:
     files.metrics(summarise(list(measured.values())))
     files.table("features.csv", _by_seed({s: m.features for s, m in measured.items()}))
     files.table("latents.csv", _by_seed({s: m.latents for s, m in measured.items()}))
+    if nulls:
+        files.table("nulls.csv", _by_seed(nulls))
     files.table("history.csv", run.history)
     identity = config_hash(config)
     for seed, measurement in measured.items():
@@ -90,5 +109,5 @@ def _write(
     files.done(config_hash=identity, training_seconds=run.seconds)
 
 
-def _by_seed(tables: dict[int, list[dict[str, Any]]]) -> list[Row]:
+def _by_seed(tables: Mapping[int, Sequence[Row]]) -> list[Row]:
     return [{"seed": seed, **row} for seed, table in tables.items() for row in table]

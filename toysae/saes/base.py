@@ -56,6 +56,11 @@ class SAEFamily(ABC):
             "b_dec": (d_hidden,),
         }
 
+    @property
+    def encodes_with_decoder(self) -> bool:
+        """Whether activations depend on decoder rows: by default where there is no `W_enc`."""
+        return "W_enc" not in self.param_shapes(1, 1)
+
     def encoder(self, params: Mapping[str, Tensor]) -> Tensor:
         """Encoder directions, one column a latent, `[M, d, m]`."""
         return params["W_enc"]

@@ -87,6 +87,10 @@ class Lista(Nested, BatchTopK):
             "frequency": (n_latents,),
         }
 
+    @property
+    def encodes_with_decoder(self) -> bool:
+        return True
+
     def encode(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Latent activations `[M, n, m]` of inputs `x [M or 1, n, d]`, by the thresholds."""
         pre = self.pre_activations(params, x)

@@ -37,6 +37,10 @@ class Selecting(TrainableFamily):
         """Whether activations are measured in units of norms that differ from 1."""
         return self.rescale_by_decoder_norm and not self.unit_norm_decoder
 
+    @property
+    def encodes_with_decoder(self) -> bool:
+        return self.rescale_by_decoder_norm
+
     @abstractmethod
     def select(self, pre_activations: Tensor) -> Tensor:
         """Latents `[M, n, m]` while training: pre-activations where kept and positive, else 0."""

@@ -16,6 +16,11 @@ def check_together(family: TrainableFamily, trainer: Trainer, d_hidden: int) -> 
             f"trainer.input_scaling = 'unit_mean_norm': the factor cannot be moved into the "
             f"weights of {family.name}; use none or layer_norm"
         )
+    if trainer.frozen != "none" and "W_enc" not in family.param_shapes(1, 1):
+        raise ConfigError(
+            f"trainer.frozen = {trainer.frozen!r}: encoder and decoder of {family.name} are one; "
+            "use none, or a family with weights of their own for each"
+        )
     if trainer.dead_latents == "resample":
         _check_can_be_resampled(family, d_hidden)
 

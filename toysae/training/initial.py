@@ -10,8 +10,9 @@ from torch import Tensor
 from toysae.draws import Draws
 from toysae.errors import ShapeError
 from toysae.hidden.stream import Stream
-from toysae.saes.base import Params
+from toysae.saes.base import SAE, Params
 from toysae.training.member import Member
+from toysae.training.scaling import InputScaling
 
 _MEDIAN_SAMPLES = 5_000
 
@@ -38,6 +39,30 @@ def initial_params(
         medians[stream] = geometric_median(scale(stream, stream.hidden(0, _MEDIAN_SAMPLES)))
     each = [_initial(member, device, medians) for member in members]
     return {name: torch.stack([params[name] for params in each]).contiguous() for name in each[0]}
+
+
+def untrained(members: Sequence[Member]) -> SAE:
+    """The SAEs that training starts from, as it would return them after no step.
+
+    What a trained SAE shares with these it did not learn: its null for the same seed.
+
+    Args:
+        members: of one stack, which `group_into_stacks` says.
+
+    Raises:
+        ShapeError: no member, or some cannot be trained together.
+    """
+    if len({member.stack_key() for member in members}) != 1:
+        raise ShapeError("members of several stacks or none: give those of one stack")
+    first = members[0]
+    streams = list(dict.fromkeys(member.stream for member in members))
+    scaling = InputScaling(first.trainer.input_scaling, streams)
+    params = initial_params(
+        members, first.stream.device, lambda stream, x: scaling.scale(streams.index(stream), x)
+    )
+    first.sae.constrain_(params)
+    stream_of = torch.tensor([streams.index(member.stream) for member in members])
+    return scaling.finished(first.sae, params, stream_of.to(first.stream.device))
 
 
 def _initial(member: Member, device: torch.device, medians: dict[Stream, Tensor]) -> Params:

@@ -17,6 +17,7 @@ DECODER_BIAS_STARTS = ("zero", "geometric_median")
 INPUT_SCALINGS = ("none", "unit_mean_norm", "layer_norm")
 OBJECTIVES = ("local", "end_to_end", "end_to_end_downstream")
 OUTPUT_ERRORS = ("squared", "kl")
+FROZEN = ("none", "decoder", "encoder")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Trainer:
         finetune_fraction: over the last so large a fraction of the steps only the decoder (`W_dec`,
             `b_dec`) is trained, without the penalty, in [0, 1). It undoes shrinkage where rows are
             free to grow: with `unit_norm_decoder` they only turn.
+        frozen: what stays where it starts, for nulls: `none`; `decoder`, which is `W_dec`; or
+            `encoder`, all but `W_dec` and `b_dec`. What is frozen has no part in `gradient_clip`.
+            Goes with no `finetune_fraction` and not with `dead_latents` `resample`.
         objective: what the reconstruction is for: `local`, `end_to_end` or
             `end_to_end_downstream`. See `toysae.training.objectives`. The last two go with no
             `input_scaling`, and with `dead_latents` `none` or `resample`.
@@ -78,6 +82,7 @@ class Trainer:
     target_l0: float | None = None
     control_rate: float = 0.01
     finetune_fraction: float = 0.0
+    frozen: str = "none"
     objective: str = "local"
     output_error: str = "squared"
     downstream: float = 1.0
@@ -109,6 +114,7 @@ class Trainer:
     def __post_init__(self) -> None:
         for name, allowed in (
             ("decay", DECAYS),
+            ("frozen", FROZEN),
             ("objective", OBJECTIVES),
             ("output_error", OUTPUT_ERRORS),
             ("input_scaling", INPUT_SCALINGS),
@@ -141,12 +147,26 @@ class Trainer:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ConfigError(f"trainer.{name} = {value}: must lie in [0, 1)")
+        if self.frozen != "none":
+            self._check_goes_with_frozen()
         if self.objective != "local":
             self._check_goes_with_readouts()
         if self.dead_latents == "resample" and self.resample_every > self.steps // 2:
             raise ConfigError(
                 f"trainer.resample_every = {self.resample_every}: must be at most "
                 f"{self.steps // 2}, half of trainer.steps, or nothing is ever resampled"
+            )
+
+    def _check_goes_with_frozen(self) -> None:
+        if self.finetune_fraction > 0:
+            raise ConfigError(
+                f"trainer.finetune_fraction = {self.finetune_fraction}: must be 0 with "
+                f"trainer.frozen = {self.frozen!r}, because it freezes the encoder itself"
+            )
+        if self.dead_latents == "resample":
+            raise ConfigError(
+                f"trainer.dead_latents = 'resample': must be none, ghost or auxiliary with "
+                f"trainer.frozen = {self.frozen!r}, because new latents would replace frozen ones"
             )
 
     def _check_goes_with_readouts(self) -> None:

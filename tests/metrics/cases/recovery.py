@@ -1,16 +1,27 @@
 from __future__ import annotations
 
+from torch import Tensor
+
 from tests.metrics.case import (
     DICTIONARIES,
-    TABLES,
+    SEED_LIST,
     Case,
-    a_table,
+    Rng,
     features_and_noisy_latents,
-    mixtures_and_features,
+    normal,
+    sparse,
     two_dictionaries,
-    two_tables,
 )
 from toysae.metrics import recovery
+
+
+def trained_on_features(rng: Rng) -> list[Tensor]:
+    """Features and decoder, coefficients and latents: three latents are features."""
+    features, coefficients = normal(rng, 5, 4), sparse(rng, 25, 5)
+    decoder = features[[0, 1, 2, 0]] + 0.05 * normal(rng, 4, 4)
+    latents = coefficients[:, [0, 1, 2, 3]] * (normal(rng, 25, 4) > -2)
+    return [features, decoder, coefficients, latents]
+
 
 CASES = {
     "feature_recovery": Case(
@@ -20,9 +31,6 @@ CASES = {
         applicable=DICTIONARIES,
     ),
     "angle_to_nearest": Case(two_dictionaries, "ab", applicable=DICTIONARIES),
-    "composed_score": Case(mixtures_and_features, "ab", applicable=DICTIONARIES),
-    "monosemanticity": Case(
-        a_table, "a", applicable=("permute_rows_a", "permute_columns_a", "scale_columns")
-    ),
-    "detection": Case(two_tables, "ab", applicable=(*TABLES, "scale_columns")),
+    "recovery_curve": Case(lambda rng: [normal(rng, 9) / 3 + 0.8], "a", applicable=SEED_LIST),
+    "joint_recovery": Case(trained_on_features, "abab", applicable=("scale_rows", "flip_rows")),
 }

@@ -7,7 +7,7 @@ import math
 from toysae.metrics import dictionary
 from toysae.metrics._metric import ROWS, SPACE, Metric
 
-_MAX_COSINE = ("mean_a_to_b", "mean_b_to_a")
+_MAX_COSINE = ("mean_a_to_b", "mean_b_to_a", "symmetric", "minimum", "harmonic")
 _MATCHED = ("mean_over_min", "mean_over_max")
 
 RECORDS = (
@@ -23,7 +23,7 @@ RECORDS = (
     ),
     Metric(
         dictionary.max_cosine,
-        formula="mean_i max_j cos(a_i, b_j), and mean_j max_i",
+        formula="mean_i max_j cos(a_i, b_j), and mean_j max_i; their mean, minimum, harmonic mean",
         range=(-1, 1),
         orientation="a is the truth: a_to_b is recall-like, b_to_a precision-like; 1 is best",
         symmetric=False,
@@ -66,6 +66,50 @@ RECORDS = (
         summaries=_MATCHED,
     ),
     Metric(
+        dictionary.greedy,
+        formula="sum of max(cos, 0) over pairs, taking the largest cosine that is left each time",
+        range=(-1, 1),
+        orientation="either side may be the truth; 1 is best; at most hungarian, at least half",
+        symmetric=True,
+        invariances=ROWS + SPACE,
+        degenerate="NaN for empty dictionaries",
+        source="Preis 1999",
+        summaries=(*_MATCHED, "mean_with_forced"),
+    ),
+    Metric(
+        dictionary.greedy_abs,
+        formula="sum of |cos| over pairs, taking the largest that is left each time",
+        range=(0, 1),
+        orientation="either side may be the truth; 1 is best; only for vectors without a sign",
+        symmetric=True,
+        invariances=(*ROWS, *SPACE, "flip_rows"),
+        degenerate="NaN for empty dictionaries",
+        source="greedy of absolute values",
+        summaries=(*_MATCHED, "mean_with_forced"),
+    ),
+    Metric(
+        dictionary.soft_matching,
+        formula="max of sum_ij P_ij cos(a_i, b_j) over P >= 0, row sums 1/n, column sums 1/m",
+        range=(-1, 1),
+        orientation="either side may be the truth; 1 is best; duplicates lower it",
+        symmetric=True,
+        invariances=ROWS + SPACE,
+        degenerate="NaN for empty dictionaries",
+        source="Khosla and Williams 2024 (arXiv 2311.09466)",
+        summaries=("mean", "bound"),
+    ),
+    Metric(
+        dictionary.soft_matching_sinkhorn,
+        formula="soft_matching to a tolerance: mean <= optimum <= bound",
+        range=(-1, 1),
+        orientation="either side may be the truth, to the tolerance; 1 is best",
+        symmetric=False,
+        invariances=ROWS + SPACE,
+        degenerate="NaN for empty dictionaries",
+        source="Cuturi 2013; Altschuler, Weed and Rigollet 2017",
+        summaries=("mean", "bound"),
+    ),
+    Metric(
         dictionary.mutual_nearest,
         formula="2 #{(i, j): j = argmax_j' C_ij', i = argmax_i' C_i'j} / (n + m)",
         range=(0, 1),
@@ -78,14 +122,32 @@ RECORDS = (
     ),
     Metric(
         dictionary.multiplicity,
-        formula="k_j = #{i: argmax_j' C_ij' = j, C_ij > t}; #{k_j > 0} / m; 1 / sum (k_j / k)^2",
+        formula="k_j = #{i: argmax_j' C_ij' = j, C_ij > t}; p_j = k_j / k; #{k_j > 0} / m; "
+        "1 / sum p_j^2; exp(-sum p_j ln p_j)",
         range=(0, math.inf),
         orientation="on_a counts votes for a; coverage 1 is best",
         symmetric=False,
         invariances=ROWS + SPACE,
         degenerate="NaN for empty dictionaries, effective number NaN without votes",
         source="Simpson 1949 for the effective number",
-        summaries=("on_a.coverage", "on_b.coverage", "on_b.effective_number"),
+        summaries=(
+            "on_a.coverage",
+            "on_b.coverage",
+            "on_b.effective_number",
+            "on_b.entropy_number",
+            "on_b.most",
+        ),
+    ),
+    Metric(
+        dictionary.best_partner_ties,
+        formula="#{j: |C_ij - max_j' C_ij'| < 1e-6} - 1, and #{i: ...} - 1",
+        range=(0, math.inf),
+        orientation="0 is best: then no index depends on the order of rows",
+        symmetric=False,
+        invariances=ROWS + SPACE,
+        degenerate="0 for rows without any partner",
+        source="convention of this package",
+        summaries=("n_a", "n_b"),
     ),
     Metric(
         dictionary.fraction_above,
@@ -97,6 +159,17 @@ RECORDS = (
         degenerate="NaN without defined values",
         source="empirical survival function",
         summaries=("fraction",),
+    ),
+    Metric(
+        dictionary.quantiles,
+        formula="value below which a share q of the defined values lies, linear between neighbours",
+        range=(-math.inf, math.inf),
+        orientation="those of the values; of one direction of max_cosine at a time",
+        symmetric=None,
+        invariances=("permute_samples",),
+        degenerate="NaN without defined values",
+        source="Hyndman and Fan 1996, definition 7",
+        summaries=("value",),
     ),
     Metric(
         dictionary.within_dictionary,
@@ -119,5 +192,26 @@ RECORDS = (
         degenerate="NaN for no matchable latents",
         source="Paulo and Belrose 2025 (arXiv 2501.16615)",
         summaries=("agreement", "shared_fraction"),
+    ),
+    Metric(
+        dictionary.joint_matching,
+        formula="max over one-to-one matchings p of sum_i max((C_dec + C_enc)_ip(i) / 2, 0)",
+        range=(0, 1),
+        orientation="either SAE may come first; 1 is best",
+        symmetric=True,
+        invariances=ROWS + SPACE,
+        degenerate="NaN for no matchable latents",
+        source="joins the two matchings of Paulo and Belrose 2025 (arXiv 2501.16615)",
+        summaries=_MATCHED,
+    ),
+    Metric(
+        dictionary.paired_cosine,
+        formula="<a_i, b_i> / (|a_i| |b_i|)",
+        range=(-1, 1),
+        orientation="encoder and decoder of the same latents, either first; 1 is aligned",
+        symmetric=True,
+        invariances=SPACE,
+        degenerate="NaN where either row is zero",
+        source="arXiv 2605.18629 (alignment score)",
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toysae.metrics import recovery
-from toysae.metrics._metric import COLUMNS, ROWS, SAMPLES, SPACE, Metric
+from toysae.metrics._metric import ROWS, SAMPLES, SPACE, Metric
 
 RECORDS = (
     Metric(
@@ -29,36 +29,25 @@ RECORDS = (
         summaries=("mean",),
     ),
     Metric(
-        recovery.composed_score,
-        formula="s_k = max_{|S| <= k, w >= 0} cos(d, sum_S w_i f_i); p = 1 - F_{d-1}(t)^{n-1}",
+        recovery.recovery_curve,
+        formula="Rec(t) = sum_i w_i [cos_i > t] / sum_i w_i; area = mean over t in [.5, 1]",
         range=(0, 1),
-        orientation="features are the truth and come second; share of composed latents",
-        symmetric=False,
-        invariances=(*ROWS, "scale_rows", "joint_rotation"),
-        degenerate="NaN where no latent is decided, as for gains in d <= 2",
-        source="toysae",
-        summaries=("fraction_composed",),
-    ),
-    Metric(
-        recovery.monosemanticity,
-        formula="mean_j max_i a_ij / (1e-10 + sum_i a_ij)",
-        range=(0, 1),
-        orientation="rows are true features; 1 is best",
+        orientation="one cosine a true feature; 1 is best",
         symmetric=None,
-        invariances=("permute_rows_a", "permute_columns_a", "scale_columns"),
-        degenerate="NaN for latents silent on all features",
-        source="Jermyn, Schiefer and Hubinger 2022 (arXiv 2211.09169), eq. 7",
-        summaries=("mean", "published_mean"),
+        invariances=SAMPLES,
+        degenerate="NaN if no feature has a cosine and a weight",
+        source="toysae",
+        summaries=("area", "at_70", "at_90", "at_95"),
     ),
     Metric(
-        recovery.detection,
-        formula="TP / #f, TP / #y, 2 TP / (#y + #f), phi of y = [c != 0] and f = [|z| > t]",
+        recovery.joint_recovery,
+        formula="mean_i [some j has cos(f_i, d_j) > a and F1_ij > b]",
         range=(0, 1),
-        orientation="coefficients are the truth and come first; 1 is best",
+        orientation="features and coefficients are the truth; 1 is best",
         symmetric=False,
-        invariances=(*SAMPLES, *COLUMNS, "scale_columns"),
-        degenerate="NaN for silent latents or absent features, each where it divides by them",
-        source="van Rijsbergen 1979; Matthews 1975 for phi",
-        summaries=("mean_best_f1_per_feature", "mean_best_f1_per_latent"),
+        invariances=("scale_rows",),
+        degenerate="NaN if no feature has a direction and is active, or no latent has a direction",
+        source="toysae",
+        summaries=("fraction",),
     ),
 )

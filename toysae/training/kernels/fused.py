@@ -58,6 +58,7 @@ class FusedKernel:
             f"up to {LARGEST_FUSED} weights": d * family.n_latents > LARGEST_FUSED,
             "without the orthogonality term": family.has_orthogonality,
             "without the frequency term": family.has_frequency,
+            "with nothing frozen": member.trainer.frozen != "none",
             "only for the local objective": not isinstance(objective, Local),
             "without the auxiliary loss": member.trainer.dead_latents == "auxiliary",
         }

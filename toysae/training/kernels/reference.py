@@ -137,6 +137,7 @@ class ReferenceKernel:
         active: Tensor,
     ) -> None:
         gradients = self.family.project_gradients(state.params, gradients)
+        gradients = without_frozen(gradients, self.trainer.frozen)
         gradients = clipped(gradients, chunk.gradient_clip)
         buffers = self.family.update_buffers(state.params, forward)
         dtype = state.params["W_dec"].dtype
@@ -162,6 +163,12 @@ def _gradients(total: Tensor, learned: list[Tensor]) -> list[Tensor]:
     """Gradients of `total`; 0 for a parameter that the loss does not depend on."""
     gradients = torch.autograd.grad(total, learned, allow_unused=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(learned, gradients)]
+
+
+def without_frozen(gradients: Params, frozen: str) -> Params:
+    """Gradients with 0 for what `Trainer.frozen` says: Adam leaves it where it is."""
+    kept = {"none": (), "decoder": ("W_dec",), "encoder": tuple(gradients.keys() - set(_DECODER))}
+    return gradients | {name: torch.zeros_like(gradients[name]) for name in kept[frozen]}
 
 
 def clipped(gradients: Params, largest: Tensor) -> Params:

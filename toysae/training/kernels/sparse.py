@@ -46,6 +46,7 @@ class SparseKernel:
             f"up to {LARGEST_SPARSE} weights": weights > LARGEST_SPARSE,
             "without the orthogonality term": family.has_orthogonality,
             "without the frequency term": family.has_frequency,
+            "with nothing frozen": member.trainer.frozen != "none",
             "only for the local objective": not isinstance(objective, Local),
         }
         return next((f"sparse kernel: {reason}" for reason, holds in reasons.items() if holds), "")

@@ -57,6 +57,8 @@ class WideKernel:
             return f"no wide kernel for {family.name}"
         if family.has_orthogonality or family.has_frequency:
             return "no orthogonality and frequency terms in the wide kernel"
+        if trainer.frozen != "none":
+            return "nothing frozen in the wide kernel"
         if not isinstance(objective, Local):
             return "only the local objective in the wide kernel"
         if trainer.dead_latents in ("ghost", "auxiliary"):

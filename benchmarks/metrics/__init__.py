@@ -1,0 +1,1 @@
+"""Metrics and diagnostics at the size of real dictionaries."""
