@@ -122,7 +122,7 @@ CASES = {
             sparse(16_384, 0.002),
             RandomUnit(d_hidden=768),
             Trainer(history_points=1),
-            steps=150,
+            steps=450,
             skipped=skipped,
             bar=bar,
         )
