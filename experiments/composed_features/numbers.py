@@ -37,12 +37,36 @@ def add_tables(page: Report, study: StudyConfig, result: StudyResult) -> None:
     )
     page.table(
         [
+            {
+                "features": geometry,
+                "amplitudes": law,
+                "SAE": name.replace("_", " "),
+                **_summary(rows),
+            }
+            for geometry in study.protocols["plain"].geometries
+            for law in study.laws
+            for name, rows in _nulls(study, result, geometry, law).items()
+        ],
+        "The same numbers of SAEs that learned nothing (principal components, the axes, random, "
+        "rotated and permuted decoders) and of the oracle: plain protocol, always composed",
+    )
+    page.table(
+        [
             {"latents": width, "one-hot": q, **_summary(width_runs(study, result.runs, width, q))}
             for width in study.widths
             for q in study.grid.one_hot
         ],
         "Width of the dictionary: plain protocol, plane, both amplitude laws",
     )
+
+
+def _nulls(
+    study: StudyConfig, result: StudyResult, geometry: str, law: str
+) -> dict[str, list[Row]]:
+    """Rows of the trained SAEs at the reference cell, and of each of their nulls, by name."""
+    rows = reference(study, result.reference_nulls, "plain", geometry, law=law, one_hot=0)
+    names = dict.fromkeys(row["sae"] for row in rows)
+    return {name: select(rows, sae=name) for name in names}
 
 
 def _plane_worlds(study: StudyConfig) -> list[tuple[str, float, float]]:

@@ -30,6 +30,7 @@ from toysae.hidden.stream import Stream
 from toysae.hidden.toy_model import TrainedToyModel
 from toysae.progress import progress
 from toysae.results.measurements import EvaluationWorld, measure_member
+from toysae.results.null_measurements import TRAINED, null_rows, null_saes
 from toysae.results.run import RunDirectory
 from toysae.saes.base import SAE
 from toysae.training.stack import TrainedStack, train
@@ -48,6 +49,7 @@ class StudyResult:
             is its position here.
         reference_cells: one row a reference-cell SAE: trust in its coefficients, and PCs.
         reference_features, reference_latents: their rows a true feature, and a latent.
+        reference_nulls: their numbers beside those of SAEs that learned nothing, or everything.
         worlds: one row a world and seed.
         toy_models: one row a trained toy model.
         spaces: hidden space of each world and seed.
@@ -59,6 +61,7 @@ class StudyResult:
         self.reference_cells: list[Row] = []
         self.reference_features: list[Row] = []
         self.reference_latents: list[Row] = []
+        self.reference_nulls: list[Row] = []
         self.worlds: list[Row] = []
         self.toy_models: list[Row] = []
         self.spaces: dict[tuple[World, int], HiddenSpace] = {}
@@ -110,6 +113,7 @@ def run_study(
             directory.table("reference_cells.csv", result.reference_cells)
             directory.table("reference_features.csv", result.reference_features)
             directory.table("reference_latents.csv", result.reference_latents)
+            directory.table("reference_nulls.csv", result.reference_nulls)
     return result
 
 
@@ -168,6 +172,14 @@ def _measure(stack: TrainedStack, runs: Sequence[Run], result: StudyResult) -> N
                     "share_along_components": share_along_components(sae, world),
                 }
             )
+            nulls = {
+                name: measure_member(null, world)
+                for name, null in null_saes(sae, world, run.seed).items()
+            }
+            result.reference_nulls += [
+                {"run": row["run"], **_identity(run), **null}
+                for null in null_rows({TRAINED: measured, **nulls})
+            ]
             result.reference_features += [{"run": row["run"], **f} for f in measured.features]
             result.reference_latents += [{"run": row["run"], **f} for f in measured.latents]
 
