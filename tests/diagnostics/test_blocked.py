@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.metrics.draw import SEEDS
-from toysae.diagnostics._cholesky import factorize, invert
-from toysae.diagnostics._gram import _multiply_samples, scaled_gram
-from toysae.diagnostics._spectrum import reduce_to_band, symmetric_eigenvalues
-from toysae.diagnostics._work import Work
+from toysae.diagnostics._large.cholesky import factorize, invert
+from toysae.diagnostics._large.gram import _multiply_samples, scaled_gram
+from toysae.diagnostics._large.spectrum import reduce_to_band, symmetric_eigenvalues
+from toysae.diagnostics._large.work import Work
 from toysae.metrics.codes import SparseCodes
 
 NOISE = 1e-12

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from toysae.metrics import _assignment, _matching, dictionary
-from toysae.metrics._assignment import heaviest_matching
-from toysae.metrics._augment_kernel import settle_rows
+from toysae.metrics import dictionary
+from toysae.metrics._dictionaries import assignment, matching
+from toysae.metrics._dictionaries.assignment import heaviest_matching
+from toysae.metrics._dictionaries.augment_kernel import settle_rows
 
 from .draw import SEEDS, normal
 
@@ -24,8 +25,8 @@ ROUNDING = 1e-9
 @pytest.fixture
 def sparse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sparse candidates whatever the size, in several tiles."""
-    monkeypatch.setattr(_matching, "FEW_PAIRS", -1)
-    monkeypatch.setattr(_assignment, "_EDGE", 64)
+    monkeypatch.setattr(matching, "FEW_PAIRS", -1)
+    monkeypatch.setattr(assignment, "_EDGE", 64)
 
 
 def unit(rows: Tensor) -> Tensor:
@@ -158,16 +159,16 @@ def test_small_tables_are_solved_whole() -> None:
 
 
 def test_large_dictionaries_take_the_sparse_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_matching, "cosines", None)
+    monkeypatch.setattr(matching, "cosines", None)
     a = normal(0, 1025, 6)
-    matching = dictionary.hungarian(a, a.flip(0))
-    assert matching.cols.tolist() == list(range(1024, -1, -1))
+    found = dictionary.hungarian(a, a.flip(0))
+    assert found.cols.tolist() == list(range(1024, -1, -1))
     with pytest.raises(TypeError):
         dictionary.hungarian(a[:1024], a[:1024])
 
 
 def test_report_counts_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_assignment, "_EDGE", 64)
+    monkeypatch.setattr(assignment, "_EDGE", 64)
     told: list[tuple[int, int]] = []
     a, b = unit(normal(0, 130, 3)), unit(normal(1, 65, 3))
     heaviest_matching(a, b, torch.positive, lambda *done: told.append(done))

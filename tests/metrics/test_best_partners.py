@@ -10,17 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from toysae.metrics import _best_partners, dictionary
-from toysae.metrics._best_partners import best_partners, screen
+from toysae.metrics import dictionary
+from toysae.metrics._dictionaries import best_partners as module
+from toysae.metrics._dictionaries.best_partners import best_partners, screen
+from toysae.metrics._dictionaries.screening import rounding
 from toysae.metrics._directions import Directions, Partners, unit_rows_of_pair
-from toysae.metrics._screening import rounding
 
 from .draw import SEEDS, normal
 
 
 @pytest.fixture
 def always_screened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_best_partners, "_FEW_PAIRS", 0)
+    monkeypatch.setattr(module, "_FEW_PAIRS", 0)
 
 
 def assert_best(found: Partners, table: Tensor, others: Directions) -> None:
@@ -141,11 +142,11 @@ def test_large_dictionaries_are_screened_and_small_ones_are_not(
 ) -> None:
     screened: list[int] = []
 
-    def noted(a: Tensor, *others: object) -> _best_partners.Peaks:
+    def noted(a: Tensor, *others: object) -> module.Peaks:
         screened.append(len(a))
         return screen(a, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(_best_partners, "screen", noted)
+    monkeypatch.setattr(module, "screen", noted)
     dictionary.max_cosine(normal(0, 1024, 2), normal(1, 4096, 2))
     assert screened == []
     dictionary.max_cosine(normal(0, 1025, 2), normal(1, 4096, 2))

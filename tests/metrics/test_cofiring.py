@@ -13,7 +13,8 @@ from sklearn import metrics as sk
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
-from toysae.metrics import _magnitudes, cofiring
+from toysae.metrics import cofiring
+from toysae.metrics._firing import magnitudes
 
 from .draw import SEEDS, firing_tables, normal, tensor
 
@@ -308,7 +309,7 @@ class TestMagnitudes:
     def test_blocks_add_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         a, b = normal(0, 11, 3), normal(1, 11, 2)
         whole = cofiring.magnitude_similarity(a, b).ruzicka
-        monkeypatch.setattr(_magnitudes, "_ENTRIES_AT_ONCE", 13)
+        monkeypatch.setattr(magnitudes, "_ENTRIES_AT_ONCE", 13)
         assert torch.allclose(cofiring.magnitude_similarity(a, b).ruzicka, whole)
         least = torch.minimum(a[:, 1].abs(), b[:, 0].abs())
         most = torch.maximum(a[:, 1].abs(), b[:, 0].abs())

@@ -12,7 +12,8 @@ from scipy.cluster import hierarchy
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
-from toysae.metrics import _graphs, _trees, communities
+from toysae.metrics import communities
+from toysae.metrics._firing import graphs, trees
 from toysae.metrics.codes import SparseCodes
 
 from .draw import SEEDS, normal, tensor
@@ -95,9 +96,9 @@ class TestCofiringGraph:
     def test_benjamini_and_hochberg(self) -> None:
         # Of ten tests at .05: .02 > 3/10 * .05 = .015 is saved by .018 <= 4/10 * .05 = .02.
         p = tensor([0.001, 0.019, 0.004, 0.018, 0.04])
-        assert _graphs._largest_rejected(p, 10, 0.05) == 0.019
-        assert _graphs._largest_rejected(p, 1000, 0.05) == -1
-        assert _graphs._largest_rejected(p[:0], 0, 0.05) == -1
+        assert graphs._largest_rejected(p, 10, 0.05) == 0.019
+        assert graphs._largest_rejected(p, 1000, 0.05) == -1
+        assert graphs._largest_rejected(p[:0], 0, 0.05) == -1
 
     def test_degenerate(self) -> None:
         silent = communities.cofiring_graph(SparseCodes.from_dense(torch.zeros(4, 3)))
@@ -130,7 +131,7 @@ class TestCosineGraph:
     def test_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         decoder = normal(0, 11, 3)
         whole = communities.cosine_graph(decoder, 0.3)
-        monkeypatch.setattr(_graphs, "_DICTIONARY_ROWS_AT_ONCE", 4)
+        monkeypatch.setattr(graphs, "_DICTIONARY_ROWS_AT_ONCE", 4)
         parts = communities.cosine_graph(decoder, 0.3)
         assert edges(parts) == edges(whole)
         assert len(edges(whole)) > 5
@@ -161,9 +162,9 @@ class TestCommunities:
                 communities.spectral_communities(graph, wrong)
 
     def test_labels_are_in_the_order_of_their_lowest_latents(self) -> None:
-        found = _trees.in_order(torch.tensor([5, 2, 5, 9, 2, 0]))
+        found = trees.in_order(torch.tensor([5, 2, 5, 9, 2, 0]))
         assert found.tolist() == [0, 1, 0, 2, 1, 3]
-        assert _trees.in_order(torch.zeros(0, dtype=torch.long)).tolist() == []
+        assert trees.in_order(torch.zeros(0, dtype=torch.long)).tolist() == []
 
     def test_without_edges(self) -> None:
         graph = communities.cosine_graph(torch.eye(3), 0.5)
@@ -247,7 +248,7 @@ class TestTrees:
         assert math.isnan(communities.cosine_tree(torch.eye(3)).cophenetic)
 
     def test_too_many_latents_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_trees, "_MOST", 3)
+        monkeypatch.setattr(trees, "_MOST", 3)
         assert len(communities.cosine_tree(torch.eye(3)).index) == 3
         with pytest.raises(ShapeError, match="4 latents: a tree of all pairs takes at most 3"):
             communities.cosine_tree(torch.eye(4))

@@ -14,7 +14,8 @@ from sklearn.linear_model import orthogonal_mp
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
-from toysae.metrics import _feature_pairs, composition
+from toysae.metrics import composition
+from toysae.metrics._composition import feature_pairs
 
 from .draw import SEEDS, normal, rotation, tensor
 
@@ -309,9 +310,9 @@ class TestBestPairs:
         projections = unit(normal(seed + 1, m, 3)) @ features.T
         gram = (features @ features.T).clamp(-1, 1)
         allowed = torch.from_numpy(np.random.default_rng(seed).random((n, n)) < 0.8)
-        compiled = _feature_pairs.best_pairs(projections, gram, allowed, lowest=lowest)
-        stepwise = _feature_pairs._stepwise(
-            projections, lambda i: _feature_pairs._squares(projections, gram, allowed, i, lowest)
+        compiled = feature_pairs.best_pairs(projections, gram, allowed, lowest=lowest)
+        stepwise = feature_pairs._stepwise(
+            projections, lambda i: feature_pairs._squares(projections, gram, allowed, i, lowest)
         )
         found = stepwise.cosine >= 0
         assert torch.equal(compiled.pair, stepwise.pair)
@@ -324,15 +325,16 @@ class TestBestPairs:
         projections = unit(normal(seed + 1, m, 2)) @ features.T
         gram = (features @ features.T).clamp(-1, 1)
         allowed = torch.from_numpy(np.random.default_rng(seed).random((n, n)) < 0.8)
-        compiled = _feature_pairs.best_diagonals(projections, gram, allowed)
-        stepwise = _feature_pairs._stepwise(
-            projections, lambda i: _feature_pairs._sums(projections, gram, allowed, i)
+        compiled = feature_pairs.best_diagonals(projections, gram, allowed)
+        lengths = (2 + 2 * gram).clamp(min=0).sqrt()
+        stepwise = feature_pairs._stepwise(
+            projections, lambda i: feature_pairs._sums(projections, lengths, allowed, i)
         )
         assert torch.equal(compiled.pair, stepwise.pair)
         assert torch.equal(compiled.cosine, stepwise.cosine.clamp(max=1))
 
     def test_work_is_cut_into_short_calls(self) -> None:
-        stretches = list(_feature_pairs._stretches(100_000, 64))
+        stretches = list(feature_pairs._stretches(100_000, 64))
         assert stretches[0][0] == 0
         assert stretches[-1][1] == 100_000
         assert all(a[1] == b[0] for a, b in itertools.pairwise(stretches))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
 from toysae.metrics import composition
-from toysae.metrics._residual import beyond, chance
+from toysae.metrics._composition.residual import beyond, chance
 
 from .draw import SEEDS, normal, rotation, tensor
 

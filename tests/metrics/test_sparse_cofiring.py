@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from toysae.errors import ShapeError
-from toysae.metrics import _best_cofiring, _count_blocks, cofiring
+from toysae.metrics import cofiring
+from toysae.metrics._firing import best_cofiring, count_blocks
 from toysae.metrics._tables import best_along_rows
 from toysae.metrics.codes import SparseCodes
 
@@ -40,8 +41,8 @@ def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(params=[7, 128])
 def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_count_blocks, "_ROWS_AT_ONCE", request.param)
-    monkeypatch.setattr(_count_blocks, "_JOINT_FIRINGS_AT_ONCE", 5000)
+    monkeypatch.setattr(count_blocks, "_ROWS_AT_ONCE", request.param)
+    monkeypatch.setattr(count_blocks, "_JOINT_FIRINGS_AT_ONCE", 5000)
 
 
 def dense_best(table: Tensor, minimum: int, counts: cofiring.FiringCounts) -> tuple[Tensor, ...]:
@@ -132,7 +133,7 @@ def test_a_swap_swaps_the_directions() -> None:
     ("coefficient", "above"), [("jaccard", 0.1), ("dice", 0.25), ("phi", -0.02), ("phi", 0.3)]
 )
 def test_pairs_are_those_of_the_dense_table(
-    coefficient: _best_cofiring.Coefficient, above: float
+    coefficient: best_cofiring.Coefficient, above: float
 ) -> None:
     first, second = zipf_tables(4)
     found = cofiring.cofiring_pairs(
@@ -163,12 +164,12 @@ def test_tables_and_kernels_agree(seed: int) -> None:
     first, second = (sparse(table.double()) for table in zipf_tables(seed, 60))
     rows = slice(3, 19)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_count_blocks, "_GPU_SAMPLES_AT_ONCE", 17)
-        products = _count_blocks.count_by_products(first, second, rows)
+        patch.setattr(count_blocks, "_GPU_SAMPLES_AT_ONCE", 17)
+        products = count_blocks.count_by_products(first, second, rows)
     counts = cofiring.sparse_firing_counts(first, second).n11[rows]
     assert torch.equal(products, counts)
     for kind in range(3):
-        block = _best_cofiring.Block(kind, first, second, 4)
+        block = best_cofiring.Block(kind, first, second, 4)
         compiled = block.best_compiled(rows, counts, True)
         for mine, theirs in zip(compiled, block.best_by_table(rows, counts, True)):
             assert torch.equal(mine, theirs)

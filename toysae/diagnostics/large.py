@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toysae.diagnostics._cholesky import factorize, invert
-from toysae.diagnostics._gram import ScaledGram, block_bounds, scaled_gram
 from toysae.diagnostics._inputs import resolution
+from toysae.diagnostics._large.cholesky import factorize, invert
+from toysae.diagnostics._large.gram import ScaledGram, block_bounds, scaled_gram
+from toysae.diagnostics._large.spectrum import symmetric_eigenvalues
+from toysae.diagnostics._large.work import Work
 from toysae.diagnostics._relations import relations_of
-from toysae.diagnostics._spectrum import symmetric_eigenvalues
-from toysae.diagnostics._work import Work
 from toysae.diagnostics.collinearity import Collinearity, Reason
 from toysae.errors import ConfigError, DataError
 from toysae.metrics._inputs import refuse_non_finite

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
-from toysae.metrics._dual import dual_vectors
-from toysae.metrics._firing_sets import Activations, indicators
-from toysae.metrics._inputs import vectors
-from toysae.metrics._main_latents import (
+from toysae.metrics._absorption.dual import dual_vectors
+from toysae.metrics._absorption.firing_sets import Activations, indicators
+from toysae.metrics._absorption.main_latents import (
     MIN_COSINE,
     MIN_SHARE,
     Pairs,
@@ -27,8 +26,9 @@ from toysae.metrics._main_latents import (
     is_active,
     main_latents,
 )
+from toysae.metrics._absorption.saebench_absorption import SaebenchAbsorption, saebench_absorption
+from toysae.metrics._inputs import vectors
 from toysae.metrics._progress import Report, reported
-from toysae.metrics._saebench_absorption import SaebenchAbsorption, saebench_absorption
 from toysae.metrics.groups import GroupSummary, by_group
 
 __all__ = [

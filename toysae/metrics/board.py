@@ -16,14 +16,14 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from toysae.errors import ShapeError
-from toysae.metrics._columns import (
+from toysae.metrics._detection.columns import (
     Activations,
     both_by_samples,
     counts_by_column,
     device_of,
     indicators,
 )
-from toysae.metrics._pair_tables import F1s
+from toysae.metrics._detection.pair_tables import F1s
 from toysae.metrics._progress import Report
 from toysae.metrics._tables import best_along_rows
 from toysae.metrics.ranking import ranking_table

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
-from toysae.metrics._codes_kernel import sort_by_latent
 from toysae.metrics._directions import row_blocks
-from toysae.metrics._firing import SAMPLES_AT_ONCE, fires
+from toysae.metrics._firing.codes_kernel import sort_by_latent
+from toysae.metrics._firing.firing import SAMPLES_AT_ONCE, fires
 from toysae.metrics._inputs import refuse_non_finite, require_axes
 
 _FIRINGS_AT_ONCE = 50_000_000

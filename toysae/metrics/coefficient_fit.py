@@ -8,7 +8,7 @@ import torch
 from scipy.sparse import csc_array
 from torch import Tensor
 
-from toysae.metrics._columns import (
+from toysae.metrics._detection.columns import (
     Activations,
     above,
     both_by_samples,

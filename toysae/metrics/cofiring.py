@@ -9,7 +9,7 @@ and, but for the treatment of rare latents, to repeating all of them.
 
 from __future__ import annotations
 
-from toysae.metrics._association import (
+from toysae.metrics._firing.association import (
     Cofiring,
     cofiring,
     exact_expected_jaccard,
@@ -17,7 +17,7 @@ from toysae.metrics._association import (
     fisher_p_value,
     survival_probability,
 )
-from toysae.metrics._best_cofiring import (
+from toysae.metrics._firing.best_cofiring import (
     BestCofiring,
     BothWays,
     CofiringPairs,
@@ -25,10 +25,10 @@ from toysae.metrics._best_cofiring import (
     best_cofiring_within,
     cofiring_pairs,
 )
-from toysae.metrics._count_blocks import sparse_firing_counts
-from toysae.metrics._firing import FiringCounts, firing_counts
-from toysae.metrics._jaccard import JaccardTable, jaccard, shrunken_jaccard, wilson_jaccard
-from toysae.metrics._magnitudes import MagnitudeSimilarity, magnitude_similarity
+from toysae.metrics._firing.count_blocks import sparse_firing_counts
+from toysae.metrics._firing.firing import FiringCounts, firing_counts
+from toysae.metrics._firing.jaccard import JaccardTable, jaccard, shrunken_jaccard, wilson_jaccard
+from toysae.metrics._firing.magnitudes import MagnitudeSimilarity, magnitude_similarity
 
 __all__ = [
     "BestCofiring",

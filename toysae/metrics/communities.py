@@ -16,8 +16,8 @@ from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
-from toysae.metrics._graphs import Graph, cofiring_graph, cosine_graph
-from toysae.metrics._trees import Tree, cofiring_tree, cosine_tree, in_order
+from toysae.metrics._firing.graphs import Graph, cofiring_graph, cosine_graph
+from toysae.metrics._firing.trees import Tree, cofiring_tree, cosine_tree, in_order
 
 __all__ = [
     "Communities",

@@ -8,7 +8,7 @@ are positive and `-f` is another feature than `f`.
 
 from __future__ import annotations
 
-from toysae.metrics._composed import (
+from toysae.metrics._composition.composed import (
     MAX_P_VALUE,
     MIN_GAIN,
     ComposedScore,
@@ -16,24 +16,24 @@ from toysae.metrics._composed import (
     composed_score,
     composed_scores,
 )
-from toysae.metrics._composed_kinds import (
+from toysae.metrics._composition.composed_kinds import (
     ComposedFeatures,
     CompositionKinds,
     co_occurring,
     composed_features,
     composition_kinds,
 )
-from toysae.metrics._composed_nulls import RotatedNull, rotated_null, simulated_p_value
-from toysae.metrics._energy import Energy, energy, shapley_shares
-from toysae.metrics._island_recall import IslandRecall, recall_beside_diagonal
-from toysae.metrics._orders import (
+from toysae.metrics._composition.composed_nulls import RotatedNull, rotated_null, simulated_p_value
+from toysae.metrics._composition.energy import Energy, energy, shapley_shares
+from toysae.metrics._composition.island_recall import IslandRecall, recall_beside_diagonal
+from toysae.metrics._composition.orders import (
     UNDEFINED,
     UNEXPLAINED,
     Composition,
     exact_composition,
     greedy_composition,
 )
-from toysae.metrics._signed_pairs import (
+from toysae.metrics._composition.signed_pairs import (
     AntiComposedScore,
     DiagonalScore,
     anti_composed_score,

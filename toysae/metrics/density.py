@@ -16,14 +16,14 @@ from torch import Tensor
 
 from toysae.errors import DataError
 from toysae.metrics._directions import row_blocks, unit_rows
-from toysae.metrics._firing import SAMPLES_AT_ONCE, fires, require_threshold
-from toysae.metrics._inputs import finite, require_bool, require_same_width
-from toysae.metrics._published_firing import (
+from toysae.metrics._firing.firing import SAMPLES_AT_ONCE, fires, require_threshold
+from toysae.metrics._firing.published_firing import (
     AliveDefinitions,
     L0Definitions,
     alive_by_definition,
     l0_by_definition,
 )
+from toysae.metrics._inputs import finite, require_bool, require_same_width
 from toysae.metrics.codes import SparseCodes
 
 __all__ = [

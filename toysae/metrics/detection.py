@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toysae.metrics._columns import (
+from toysae.metrics._detection.columns import (
     Activations,
     both_by_samples,
     counts_by_column,
@@ -20,11 +20,11 @@ from toysae.metrics._columns import (
     n_samples_of,
     sums_over_samples,
 )
+from toysae.metrics._detection.pair_tables import F1s
+from toysae.metrics._detection.running_best import RunningBest
 from toysae.metrics._directions import Partners, row_blocks
 from toysae.metrics._inputs import require_same_samples
-from toysae.metrics._pair_tables import F1s
 from toysae.metrics._progress import Report, reported
-from toysae.metrics._running_best import RunningBest
 from toysae.metrics._tables import best_along_rows
 from toysae.metrics.cofiring import FiringCounts, cofiring, firing_counts
 from toysae.metrics.density import fires

@@ -13,17 +13,21 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from toysae.metrics._directions import cosines, unit_rows_of_pair
-from toysae.metrics._distribution import FractionAbove, Quantiles, fraction_above, quantiles
-from toysae.metrics._encoder_decoder import (
+from toysae.metrics._dictionaries.distribution import (
+    FractionAbove,
+    Quantiles,
+    fraction_above,
+    quantiles,
+)
+from toysae.metrics._dictionaries.encoder_decoder import (
     MatchingAgreement,
     joint_matching,
     matching_agreement,
     paired_cosine,
 )
-from toysae.metrics._greedy import GreedyMatching, greedy, greedy_abs
-from toysae.metrics._matching import Matching, hungarian, hungarian_abs
-from toysae.metrics._nearest import (
+from toysae.metrics._dictionaries.greedy import GreedyMatching, greedy, greedy_abs
+from toysae.metrics._dictionaries.matching import Matching, hungarian, hungarian_abs
+from toysae.metrics._dictionaries.nearest import (
     MaxCosine,
     Multiplicity,
     MutualNearest,
@@ -33,9 +37,14 @@ from toysae.metrics._nearest import (
     multiplicity,
     mutual_nearest,
 )
-from toysae.metrics._ties import Ties, best_partner_ties
-from toysae.metrics._transport import SoftMatching, soft_matching, soft_matching_sinkhorn
-from toysae.metrics._within import WithinDictionary, within_dictionary
+from toysae.metrics._dictionaries.ties import Ties, best_partner_ties
+from toysae.metrics._dictionaries.transport import (
+    SoftMatching,
+    soft_matching,
+    soft_matching_sinkhorn,
+)
+from toysae.metrics._dictionaries.within import WithinDictionary, within_dictionary
+from toysae.metrics._directions import cosines, unit_rows_of_pair
 
 __all__ = [
     "FractionAbove",

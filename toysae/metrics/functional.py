@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
+from toysae.metrics._dictionaries.nearest import MaxCosine, max_cosine
 from toysae.metrics._inputs import finite, vectors
-from toysae.metrics._nearest import MaxCosine, max_cosine
 
 _ROUNDING = 64
 """Rounding errors of the largest eigenvalue that a computed zero eigenvalue may be off by."""

@@ -15,9 +15,9 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
+from toysae.metrics._absorption.dual import dual_vectors
+from toysae.metrics._absorption.firing_sets import Activations, columns
 from toysae.metrics._directions import unit_rows, unit_rows_of_pair
-from toysae.metrics._dual import dual_vectors
-from toysae.metrics._firing_sets import Activations, columns
 from toysae.metrics._inputs import finite, require_axes
 
 __all__ = ["Hedging", "OneLatentOptimum", "hedging", "one_latent_optimum"]

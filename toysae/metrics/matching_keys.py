@@ -13,17 +13,17 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from toysae.metrics._columns import Activations, above, device_of
-from toysae.metrics._directions import Partners, row_blocks
-from toysae.metrics._pair_tables import (
+from toysae.metrics._detection.columns import Activations, above, device_of
+from toysae.metrics._detection.pair_tables import (
     AbsCorrelations,
     BlockTable,
     Cosines,
     F1s,
     require_one_a_column,
 )
+from toysae.metrics._detection.running_best import RunningBest
+from toysae.metrics._directions import Partners, row_blocks
 from toysae.metrics._progress import Report, reported
-from toysae.metrics._running_best import RunningBest
 from toysae.metrics._tables import NEGLIGIBLE
 
 __all__ = ["KEYS", "MatchingKeys", "matching_keys"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from toysae.errors import DataError
-from toysae.metrics._columns import (
+from toysae.metrics._detection.columns import (
     Activations,
     both_by_samples,
     column_sums,

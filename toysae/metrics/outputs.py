@@ -12,7 +12,7 @@ tokens at a time: probabilities that underflow give no NaN, as `p (ln p - ln q)`
 
 from __future__ import annotations
 
-from toysae.metrics._cross_entropy import (
+from toysae.metrics._outputs.cross_entropy import (
     ExpectedDifference,
     Recovered,
     cross_entropy,
@@ -20,7 +20,7 @@ from toysae.metrics._cross_entropy import (
     cross_entropy_recovered,
     expected_difference,
 )
-from toysae.metrics._divergences import (
+from toysae.metrics._outputs.divergences import (
     OutputChange,
     jensen_shannon,
     kl_divergence,

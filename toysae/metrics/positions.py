@@ -10,12 +10,12 @@ bootstrap over tokens would have flattered.
 
 from __future__ import annotations
 
-from toysae.metrics._position_profile import PerPosition, PositionProfile, per_position
-from toysae.metrics._position_variance import (
+from toysae.metrics._positions.position_profile import PerPosition, PositionProfile, per_position
+from toysae.metrics._positions.position_variance import (
     ExplainedVarianceByPosition,
     explained_variance_by_position,
 )
-from toysae.metrics._positions import Positions
+from toysae.metrics._positions.positions import Positions
 
 __all__ = [
     "ExplainedVarianceByPosition",

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 from torch import Tensor
 
-from toysae.metrics._columns import (
+from toysae.metrics._detection.columns import (
     Activations,
     both_by_samples,
     counts_by_column,
     device_of,
     require_pairs,
 )
+from toysae.metrics._detection.ranking_kernel import sweep_all, sweep_pair
 from toysae.metrics._progress import Report, reported
-from toysae.metrics._ranking_kernel import sweep_all, sweep_pair
 
 _REPORTED_AT_ONCE = 256
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toysae.metrics._best_partners import best_partners
+from toysae.metrics._detection.joint_recovery import JointRecovery, joint_recovery
+from toysae.metrics._detection.recovery_curve import RecoveryCurve, recovery_curve
+from toysae.metrics._dictionaries.best_partners import best_partners
 from toysae.metrics._directions import unit_rows_of_pair
-from toysae.metrics._joint_recovery import JointRecovery, joint_recovery
-from toysae.metrics._recovery_curve import RecoveryCurve, recovery_curve
 
 __all__ = [
     "AngleToNearest",

@@ -10,9 +10,15 @@ import torch
 from scipy.sparse import csc_array
 from torch import Tensor
 
-from toysae.metrics._firing_sets import Activations, columns, f1, indicators, require_same_n_samples
+from toysae.metrics._absorption.firing_sets import (
+    Activations,
+    columns,
+    f1,
+    indicators,
+    require_same_n_samples,
+)
+from toysae.metrics._absorption.unions import MIN_JUMP, ROUNDING, Union, greedy_union
 from toysae.metrics._progress import Report, reported
-from toysae.metrics._unions import MIN_JUMP, ROUNDING, Union, greedy_union
 from toysae.metrics.groups import GroupSummary, by_group
 
 __all__ = ["MAX_OVERLAP", "MIN_JUMP", "MIN_PRECISION", "Splitting", "splitting"]

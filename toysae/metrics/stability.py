@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from toysae.errors import ShapeError
+from toysae.metrics._dictionaries.matching import Matching, hungarian
 from toysae.metrics._inputs import refuse_infinite, require_axes
-from toysae.metrics._matching import Matching, hungarian
 from toysae.metrics._progress import Report, reported
 from toysae.metrics.uncertainty import wilson
 

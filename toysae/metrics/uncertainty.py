@@ -7,15 +7,15 @@ whose exact paired test can reach p = 0.05, eight are better, and tests of fewer
 
 from __future__ import annotations
 
-from toysae.metrics._bootstrap import (
+from toysae.metrics._seeds.bootstrap import (
     BootstrapDistribution,
     bootstrap_interval,
     exact_bootstrap,
     hierarchical_bootstrap,
 )
-from toysae.metrics._intervals import Interval, jackknife_over_seeds, seed_interval, wilson
-from toysae.metrics._multiple_tests import benjamini_hochberg, bonferroni, bonferroni_z, holm
-from toysae.metrics._seed_tests import (
+from toysae.metrics._seeds.intervals import Interval, jackknife_over_seeds, seed_interval, wilson
+from toysae.metrics._seeds.multiple_tests import benjamini_hochberg, bonferroni, bonferroni_z, holm
+from toysae.metrics._seeds.seed_tests import (
     PairedTest,
     SignFlipTest,
     minimum_p,

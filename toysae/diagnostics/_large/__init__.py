@@ -1,0 +1,1 @@
+"""What `toysae.diagnostics.large` is made of."""

@@ -1,0 +1,1 @@
+"""What `absorption`, `splitting` and `hedging` share."""

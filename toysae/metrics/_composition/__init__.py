@@ -1,0 +1,1 @@
+"""What `toysae.metrics.composition` is made of."""

@@ -1,0 +1,1 @@
+"""What `detection`, `ranking`, `recovery` and `matching_keys` share."""

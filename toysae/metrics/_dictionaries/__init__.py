@@ -1,0 +1,1 @@
+"""What `toysae.metrics.dictionary` is made of."""

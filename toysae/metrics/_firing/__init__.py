@@ -1,0 +1,1 @@
+"""What `density`, `cofiring` and `communities` are made of."""

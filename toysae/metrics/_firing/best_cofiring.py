@@ -1,0 +1,343 @@
+"""The latents that fire most alike, out of all pairs of two sparse tables, in little memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from toysae.errors import ShapeError
+from toysae.metrics._directions import Partners
+from toysae.metrics._firing.association import Cofiring, cofiring
+from toysae.metrics._firing.cofiring_kernel import DICE, JACCARD, PHI, best_in_block, pairs_above
+from toysae.metrics._firing.count_blocks import over_count_blocks
+from toysae.metrics._firing.jaccard import require_minimum, surviving
+from toysae.metrics._progress import Report
+from toysae.metrics._tables import best_along_rows
+from toysae.metrics.codes import SparseCodes
+
+Coefficient = Literal["jaccard", "dice", "phi"]
+"""An association by which pairs are chosen; `dice` is F1."""
+
+_KINDS: dict[str, int] = {"jaccard": JACCARD, "dice": DICE, "phi": PHI}
+
+
+class BothWays(NamedTuple):
+    """Best partners of each side, by one coefficient."""
+
+    a_to_b: Partners
+    """Best partner in `b` of each latent of `a`, `[n]`; NaN and -1 for none."""
+    b_to_a: Partners
+    """Best partner in `a` of each latent of `b`, `[m]`; NaN and -1 for none."""
+
+    @property
+    def mean_a_to_b(self) -> float:
+        """Mean over the latents of `a` that have a partner."""
+        return self.a_to_b.similarity.nanmean().item()
+
+    @property
+    def mean_b_to_a(self) -> float:
+        """Mean over the latents of `b` that have a partner."""
+        return self.b_to_a.similarity.nanmean().item()
+
+
+@dataclass(frozen=True)
+class BestCofiring:
+    """For each latent the one that fires most alike, by three coefficients."""
+
+    jaccard: BothWays
+    """By overlap of the firing sets."""
+    f1: BothWays
+    """By F1 (Dice); the same partners as by overlap, of which it is a function."""
+    phi: BothWays
+    """By correlation of the firing indicators."""
+    firings_a: Tensor
+    """Firings of each latent of `a`, `[n]`, int64."""
+    firings_b: Tensor
+    """Firings of each latent of `b`, `[m]`, int64."""
+    n_samples: int
+    """Samples looked at."""
+    minimum: int
+    """Firings that a latent needs to be compared."""
+
+    @property
+    def surviving_a(self) -> float:
+        """Share of latents of `a` that fire often enough; NaN for no latents."""
+        return surviving(self.firings_a, self.minimum)
+
+    @property
+    def surviving_b(self) -> float:
+        """Share of latents of `b` that fire often enough; NaN for no latents."""
+        return surviving(self.firings_b, self.minimum)
+
+
+@dataclass(frozen=True)
+class CofiringPairs:
+    """Pairs of latents that fire alike, by row and then by column."""
+
+    rows: Tensor
+    """Latent of `a`, `[p]`, int64."""
+    columns: Tensor
+    """Latent of `b`, `[p]`, int64."""
+    n11: Tensor
+    """Samples on which both fire, `[p]`, int32."""
+    value: Tensor
+    """The coefficient, `[p]`, float64."""
+    n_pairs: int
+    """Pairs that were compared: all of which both sides fire often enough."""
+
+    @property
+    def share(self) -> float:
+        """Share of the compared pairs that are kept; NaN for none."""
+        return len(self.rows) / self.n_pairs if self.n_pairs else torch.nan
+
+
+def best_cofiring(
+    a: SparseCodes, b: SparseCodes, minimum: int = 10, *, report: Report | None = None
+) -> BestCofiring:
+    """Best partner of each latent by Jaccard, F1 and phi, both ways; holds some rows at a time.
+
+    The entries are those of `jaccard` and `cofiring`, and ties go to the lowest index. `b` may be
+    true features: then F1 from `b` to `a` tells whether each is detected. A latent that several
+    others copy is the best partner of all of them: report both ways.
+
+    Args:
+        a: codes of `n` latents.
+        b: codes of `m` latents on the same samples.
+        minimum: firings that both sides need.
+        report: called with the blocks that are done and all blocks.
+
+    Returns:
+        Best partners, and the firings of each latent; NaN for latents that fire too rarely.
+
+    Raises:
+        ShapeError: different samples, or a negative minimum.
+    """
+    return _best(a, b, minimum, report, with_itself=False)
+
+
+def best_cofiring_within(
+    codes: SparseCodes, minimum: int = 10, *, report: Report | None = None
+) -> BestCofiring:
+    """Of each latent the other latent of the same SAE that fires most alike, by Jaccard, F1, phi.
+
+    Args:
+        codes: of `m` latents.
+        minimum: firings that both sides need.
+        report: called with the blocks that are done and all blocks.
+
+    Returns:
+        As `best_cofiring` of a table with itself without its diagonal; both ways are the same.
+
+    Raises:
+        ShapeError: a negative minimum.
+    """
+    return _best(codes, codes, minimum, report, with_itself=True)
+
+
+def cofiring_pairs(
+    a: SparseCodes,
+    b: SparseCodes,
+    above: float,
+    coefficient: Coefficient = "jaccard",
+    minimum: int = 10,
+    *,
+    report: Report | None = None,
+) -> CofiringPairs:
+    """All pairs whose coefficient is above a threshold: candidates for a one-to-one matching.
+
+    Args:
+        a: codes of `n` latents.
+        b: codes of `m` latents on the same samples.
+        above: strict; at a low one there may be `n m` pairs.
+        coefficient: `"jaccard"`, `"dice"` (F1) or `"phi"`.
+        minimum: firings that both sides need.
+        report: called with the blocks that are done and all blocks.
+
+    Returns:
+        The pairs, their joint firings and coefficient.
+
+    Raises:
+        ShapeError: different samples, a negative minimum, or an unknown coefficient.
+    """
+    require_minimum(minimum)
+    if coefficient not in _KINDS:
+        raise ShapeError(f"coefficient={coefficient!r}: expected one of {', '.join(_KINDS)}")
+    block = Block(_KINDS[coefficient], a, b, minimum)
+    parts = list(
+        over_count_blocks(a, b, lambda rows, counts: block.pairs(rows, counts, above), report)
+    )
+    none = block.n1.new_zeros(0).long()
+    rows, columns = (torch.cat([none, *(part[i] for part in parts)]) for i in range(2))
+    n11 = torch.cat([none.int(), *(part[2] for part in parts)])
+    n_pairs = int((block.n1 >= block.minimum).sum()) * int((block.n2 >= block.minimum).sum())
+    return CofiringPairs(rows, columns, n11, block.values(rows, columns, n11), n_pairs)
+
+
+def _best(
+    a: SparseCodes, b: SparseCodes, minimum: int, report: Report | None, with_itself: bool
+) -> BestCofiring:
+    require_minimum(minimum)
+    by_jaccard, by_phi = (Block(kind, a, b, minimum) for kind in (JACCARD, PHI))
+
+    def best(rows: slice, counts: Tensor) -> list[tuple[_Joint, _Joint]]:
+        return [block.best(rows, counts, with_itself) for block in (by_jaccard, by_phi)]
+
+    jaccard, phi = _Merged(by_jaccard), _Merged(by_phi)
+    for found in over_count_blocks(a, b, best, report):
+        jaccard.add(*found[0])
+        phi.add(*found[1])
+    return BestCofiring(
+        jaccard.both_ways(JACCARD),
+        jaccard.both_ways(DICE),
+        phi.both_ways(PHI),
+        a.firings,
+        b.firings,
+        a.n_samples,
+        minimum,
+    )
+
+
+class _Joint(NamedTuple):
+    """A partner for each latent of one side, -1 for none, and how often both fire."""
+
+    partner: Tensor
+    n11: Tensor
+
+
+class Block:
+    """What is made of a block of counts: compiled on the CPU, by tables elsewhere."""
+
+    def __init__(self, kind: int, a: SparseCodes, b: SparseCodes, minimum: int) -> None:
+        self.kind = kind
+        self.n1, self.n2 = a.firings.double(), b.firings.double()
+        self.n_samples = a.n_samples
+        self.minimum = max(minimum, 1)
+
+    def best(self, rows: slice, counts: Tensor, with_itself: bool) -> tuple[_Joint, _Joint]:
+        """Best partner of each row of the block, and of each column within it."""
+        find = self.best_by_table if counts.is_cuda else self.best_compiled
+        by_row, by_column = find(rows, counts, with_itself)
+        row = torch.arange(len(by_row), device=counts.device)
+        column = torch.arange(len(by_column), device=counts.device)
+        return (
+            _Joint(by_row, counts[row, by_row] if len(column) else by_row.int()),
+            _Joint(by_column, counts[(by_column - rows.start).clamp(min=0), column]),
+        )
+
+    def best_compiled(
+        self, rows: slice, counts: Tensor, with_itself: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Partner of each row and of each column, -1 for none; on the CPU."""
+        by_row, by_column = (torch.empty(n, dtype=torch.int64) for n in counts.shape)
+        best_in_block(
+            self.kind,
+            rows.start,
+            counts.numpy(),
+            self.n1.numpy(),
+            self.n2.numpy(),
+            float(self.n_samples),
+            float(self.minimum),
+            with_itself,
+            by_row.numpy(),
+            by_column.numpy(),
+        )
+        return by_row, by_column
+
+    def best_by_table(
+        self, rows: slice, counts: Tensor, with_itself: bool
+    ) -> tuple[Tensor, Tensor]:
+        """As `best_compiled`, anywhere."""
+        table = self.table(rows, counts)
+        if with_itself:
+            table.diagonal(rows.start).fill_(torch.nan)
+        by_row, by_column = best_along_rows(table).partner, best_along_rows(table.T).partner
+        return by_row, by_column.where(by_column < 0, by_column + rows.start)
+
+    def pairs(self, rows: slice, counts: Tensor, above: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Row, column and joint firings of the pairs above a threshold."""
+        find = self.pairs_by_table if counts.is_cuda else self.pairs_compiled
+        row, column = find(rows, counts, above)
+        return row, column, counts[row - rows.start, column]
+
+    def pairs_compiled(self, rows: slice, counts: Tensor, above: float) -> tuple[Tensor, Tensor]:
+        """Row and column of the pairs above a threshold; on the CPU."""
+
+        def fill(row: Tensor, column: Tensor) -> int:
+            return pairs_above(
+                self.kind,
+                rows.start,
+                counts.numpy(),
+                self.n1.numpy(),
+                self.n2.numpy(),
+                float(self.n_samples),
+                float(self.minimum),
+                float(above),
+                row.numpy(),
+                column.numpy(),
+            )
+
+        none = torch.empty(0, dtype=torch.int64)
+        row, column = torch.empty(2, fill(none, none), dtype=torch.int64)
+        fill(row, column)
+        return row, column
+
+    def pairs_by_table(self, rows: slice, counts: Tensor, above: float) -> tuple[Tensor, Tensor]:
+        """As `pairs_compiled`, anywhere."""
+        row, column = (self.table(rows, counts) > above).nonzero().T
+        return row + rows.start, column
+
+    def table(self, rows: slice, counts: Tensor) -> Tensor:
+        """The coefficient `[rows, m]`; NaN where either side fires too rarely."""
+        n1, n2 = self.n1[rows, None], self.n2[None, :]
+        found = coefficient_of(self.kind, cofiring(counts, n1, n2, self.n_samples))
+        return found.masked_fill((n1 < self.minimum) | (n2 < self.minimum), torch.nan)
+
+    def values(self, rows: Tensor, columns: Tensor, n11: Tensor) -> Tensor:
+        """The coefficient of some pairs."""
+        found = cofiring(n11, self.n1[rows], self.n2[columns], self.n_samples)
+        return coefficient_of(self.kind, found)
+
+
+def coefficient_of(kind: int, found: Cofiring) -> Tensor:
+    """The coefficient that `kind` stands for."""
+    return (found.jaccard, found.dice, found.phi)[kind]
+
+
+class _Merged:
+    """Best partners of both sides, from blocks of rows in order."""
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.rows: list[_Joint] = []
+        none = torch.full_like(block.n2, -1, dtype=torch.int64)
+        self.columns = _Joint(none, none.int())
+        self.best = torch.full_like(block.n2, -math.inf)
+
+    def add(self, rows: _Joint, columns: _Joint) -> None:
+        """Take in the next block; earlier rows win ties."""
+        self.rows.append(rows)
+        value = self._values(columns, self.block.n2, self.block.n1, self.block.kind)
+        better = value > self.best
+        self.best = torch.where(better, value, self.best)
+        self.columns = _Joint(*(torch.where(better, x, y) for x, y in zip(columns, self.columns)))
+
+    def both_ways(self, kind: int) -> BothWays:
+        """The partners, with another coefficient that puts pairs in the same order."""
+        none = _Joint(self.columns.partner[:0], self.columns.n11[:0])
+        rows = _Joint(*(torch.cat(parts) for parts in zip(none, *self.rows)))
+        n1, n2 = self.block.n1, self.block.n2
+        return BothWays(
+            Partners(self._values(rows, n1, n2, kind), rows.partner),
+            Partners(self._values(self.columns, n2, n1, kind), self.columns.partner),
+        )
+
+    def _values(self, found: _Joint, own: Tensor, other: Tensor, kind: int) -> Tensor:
+        values = torch.full_like(own, torch.nan)
+        has = found.partner >= 0
+        pairs = cofiring(found.n11[has], own[has], other[found.partner[has]], self.block.n_samples)
+        values[has] = coefficient_of(kind, pairs)
+        return values

@@ -1,0 +1,1 @@
+"""What `toysae.metrics.outputs` is made of."""

@@ -1,0 +1,1 @@
+"""What `toysae.metrics.positions` is made of."""

@@ -1,0 +1,1 @@
+"""What `toysae.metrics.uncertainty` is made of."""
