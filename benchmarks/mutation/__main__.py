@@ -4,8 +4,9 @@
 
 Needs cosmic-ray (the extra `mutation`). Each mutant is one line of `toysae/metrics` or
 `toysae/diagnostics` with one mistake, drawn at random from all that the operators make; records,
-messages and annotations are left out. It is caught if any test of the two packages fails. What
-survives is printed with its line; `benchmarks/mutation/survivors.md` says why it may.
+messages and annotations are left out. It is caught if any test that reaches it fails: one that
+imports its module, directly or through others, or a common test of such a metric. What survives is
+printed with its line; `benchmarks/mutation/survivors.md` says why it may.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from cosmic_ray.mutating import mutate_code
 
 from benchmarks.machine import RESULTS, machine
 from benchmarks.mutation.operators import operators
+from benchmarks.mutation.reach import PACKAGES, ROOT, tests_of
+from toysae.compiled import sources as kernel_sources
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("metrics", "diagnostics")
 TESTS = ("tests/metrics", "tests/diagnostics", "tests/test_registry.py")
 
 #: A mutant that takes longer than this is stuck, and noticed.
@@ -111,12 +112,6 @@ def _silent_lines(code: str) -> set[int]:
     return lines
 
 
-def tests_first(path: str) -> list[str]:
-    """The tests that most likely notice: those of a module's own name, if there are any."""
-    name = Path(path).stem.lstrip("_")
-    return [str(p.relative_to(ROOT)) for p in (ROOT / "tests").rglob(f"test_{name}.py")]
-
-
 def judge(mutant: Mutant, workplace: Path) -> Outcome:
     """Make the mistake in a copy of the project, run the tests, undo it."""
     file = workplace / mutant.path
@@ -126,11 +121,12 @@ def judge(mutant: Mutant, workplace: Path) -> Outcome:
     started = time.perf_counter()
     file.write_text(mutated, encoding="utf-8")
     try:
-        first = tests_first(mutant.path)
-        caught = bool(first) and not passes(first, workplace)
-        caught = caught or not passes(list(TESTS), workplace)
+        caught = not all(passes(tests, workplace) for tests in tests_of(Path(mutant.path)))
     finally:
-        file.write_text(code, encoding="utf-8")
+        # With their times, so that code compiled from them stays valid.
+        shutil.copy2(ROOT / mutant.path, file)
+        if ROOT / mutant.path in kernel_sources():
+            copy_compiled_code(workplace)
     return Outcome(mutant, caught, before, after, time.perf_counter() - started)
 
 
@@ -141,14 +137,9 @@ def _changed_line(before: str, after: str) -> tuple[str, str]:
 
 def passes(tests: list[str], workplace: Path) -> bool:
     """Whether these tests pass in a copy of the project, hypothesis drawing the same examples."""
-    environment = {
-        **os.environ,
-        "CI": "true",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(workplace),
-        "NUMBA_CACHE_DIR": str(workplace / ".numba"),
-    }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", *tests]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(workplace)}
+    options = ["-x", "-q", "-m", "not slow", "--hypothesis-seed=0"]
+    command = [sys.executable, "-m", "pytest", *options, *tests]
     try:
         ended = subprocess.run(
             command, cwd=workplace, env=environment, capture_output=True, timeout=LIMIT_SECONDS,
@@ -169,7 +160,17 @@ def copy_of_the_project(folder: Path) -> Path:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    copy_compiled_code(folder)
     return folder
+
+
+def copy_compiled_code(folder: Path) -> None:
+    """What Numba keeps beside the sources; after a mistake in a kernel it was forgotten."""
+    for path in (ROOT / "toysae").rglob("__pycache__/*"):
+        if path.suffix in (".nbi", ".nbc", ".digest"):
+            target = folder / path.relative_to(ROOT)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy2(path, target)
 
 
 def run(mutants: list[Mutant], workers: int) -> Iterator[Outcome]:
