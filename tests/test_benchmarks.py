@@ -86,3 +86,32 @@ def test_roofline_of_a_shape():
     assert peaks("NVIDIA H200")[0] == 4.8e12
     assert peaks("NVIDIA H100 PCIe")[0] == 2.0e12
     assert all(math.isnan(peak) for peak in peaks("a device of tomorrow"))
+
+
+def test_benchmark_of_auroc_agrees_with_sklearn():
+    ended = run_apart("benchmarks.metrics.auroc", ROOT, "--scale", "0.02")
+    assert ended.returncode == 0, ended.stderr
+    differences = [
+        float(line.split(":")[1])
+        for line in ended.stdout.splitlines()
+        if line.startswith("largest difference")
+    ]
+    assert len(differences) == 3
+    assert max(differences) < 1e-12
+
+
+def test_benchmark_of_collinearity_names_the_relations():
+    ended = run_apart("benchmarks.metrics.collinearity", ROOT, "--scale", "0.02", "--threads", "1")
+    assert ended.returncode == 0, ended.stderr
+    found = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines() if line)
+    assert found["latents"] == found["condition_indices"] == "492"
+    assert found["relations"].startswith("((0, 1), (2, 3, 4)")
+
+
+@pytest.mark.slow
+def test_benchmark_of_cofiring_prints_a_row_a_way():
+    ended = run_apart("benchmarks.metrics.cofiring", ROOT, "--scale", "0.01", "--threads", "1")
+    assert ended.returncode == 0, ended.stderr
+    first_words = [line.split()[0] for line in ended.stdout.splitlines() if line]
+    for way in ("best", "pairs", "graph", "counts"):
+        assert first_words.count(way) == 1
