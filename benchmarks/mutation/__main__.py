@@ -100,13 +100,14 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
 
 
 def _silent_lines(code: str) -> set[int]:
-    """Lines that only say something: messages of errors, annotations, fields, names of a module."""
+    """Lines that compute nothing: messages of errors, fields, signatures and decorators."""
     lines: set[int] = set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Raise | ast.AnnAssign):
             lines.update(range(node.lineno, node.end_lineno + 1))
-        if isinstance(node, ast.FunctionDef):
-            lines.update(range(node.lineno, node.body[0].lineno))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            lines.update(range(first, node.body[0].lineno))
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "warn":
             lines.update(range(node.lineno, node.end_lineno + 1))
     return lines

@@ -52,6 +52,8 @@ def test_chance_of_a_basis_by_hand() -> None:
         assert expected_max_abs_cosine_of_basis(7, k) == pytest.approx(simulated, abs=1e-3)
     with pytest.raises(ShapeError, match="at most"):
         expected_max_abs_cosine_of_basis(3, 4)
+    with pytest.raises(ShapeError, match="d=0, k=0"):
+        expected_max_abs_cosine_of_basis(0, 0)
 
 
 def test_zero_rows_and_empty_classes_are_undefined() -> None:

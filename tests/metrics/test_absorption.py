@@ -97,6 +97,8 @@ class TestMainLatents:
         found = absorption(C, Z[:, 1:], E2, tensor([[0, 1]]), [(0, 1)])
         assert math.isnan(found.mean_rate)
         assert torch.isnan(found.recall).all()
+        assert found.absorber.tolist() == [-1]
+        assert found.n_both.tolist() == [3]
         assert found.n_defined == 0
         assert found.n_both.tolist() == [3]
         score = saebench_absorption(C, Z[:, 1:], E2, tensor([[0, 1]]), C, [(0, 1)])

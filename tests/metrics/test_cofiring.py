@@ -270,6 +270,7 @@ class TestChance:
         found = cofiring.survival_probability(tensor([0.5, 0, 1]), 3, minimum=2)
         assert found.tolist() == pytest.approx([0.5, 0, 1])
         assert cofiring.survival_probability(0.0, 3, minimum=0) == 1
+        assert cofiring.survival_probability(0.5, 0, minimum=1) == 0
         for frequency in (-0.1, 1.1):
             with pytest.raises(DataError, match="leaves"):
                 cofiring.survival_probability(frequency, 3)

@@ -244,6 +244,7 @@ class TestTrees:
         for n in range(3):
             tree = communities.cosine_tree(torch.eye(3)[:n])
             assert math.isnan(tree.cophenetic)
+            assert tree.linkage.shape == (max(n - 1, 0), 4)
             assert tree.clusters(5).tolist() == list(range(n))
         assert math.isnan(communities.cosine_tree(torch.eye(3)).cophenetic)
 

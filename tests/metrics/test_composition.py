@@ -263,6 +263,12 @@ class TestComposedScore:
         assert both.all_pairs.p_value.item() == pytest.approx(1 - below**3)
         assert both.together.p_value.item() == pytest.approx(1 - below**2)
 
+    def test_without_features_nothing_is_found(self) -> None:
+        found = composition.composed_score(E4, E4[:0])
+        assert torch.isnan(found.s1).all()
+        assert found.first.tolist() == [-1] * 4
+        assert found.pair.tolist() == [[-1, -1]] * 4
+
     def test_the_mask_of_pairs_must_fit(self) -> None:
         with pytest.raises(ShapeError, match="together"):
             composition.composed_score(E4, E4, together=torch.ones(3, 3, dtype=torch.bool))

@@ -144,3 +144,13 @@ def test_wrong_input_is_refused() -> None:
     broken[0, 0] = math.nan
     with pytest.raises(DataError, match="b: 1 of 9"):
         paired_cosine(THREE, broken)
+
+
+def test_a_partner_without_encoder_direction_has_no_encoder_cosine() -> None:
+    eye = torch.eye(2, dtype=torch.float64)
+    silent = tensor([[0, 0], [0, 1]])
+    found = dictionary.matching_agreement(eye, eye, eye, silent)
+    assert found.decoder_match.tolist() == [0, 1]
+    assert found.encoder_match.tolist() == [-1, 1]
+    assert torch.isnan(found.encoder_cosine_at_decoder_match).tolist() == [True, False]
+    assert found.encoder_cosine_at_decoder_match[1] == 1
