@@ -149,7 +149,7 @@ def test_wrong_input_is_refused() -> None:
 def test_a_partner_without_encoder_direction_has_no_encoder_cosine() -> None:
     eye = torch.eye(2, dtype=torch.float64)
     silent = tensor([[0, 0], [0, 1]])
-    found = dictionary.matching_agreement(eye, eye, eye, silent)
+    found = matching_agreement(eye, eye, eye, silent)
     assert found.decoder_match.tolist() == [0, 1]
     assert found.encoder_match.tolist() == [-1, 1]
     assert torch.isnan(found.encoder_cosine_at_decoder_match).tolist() == [True, False]
