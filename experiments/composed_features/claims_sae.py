@@ -193,7 +193,7 @@ def coefficients(rows: Sequence[Row]) -> list[Finding]:
             null=0.0,
             note=f"against their own decoder row {decoder.mean:.2f}; on the true features "
             f"{interval_over_seeds(composed, 'sign_errors_on_truth').mean:.2f}; "
-            f"root mean square of the error: {_parts_of_the_error(composed)}",
+            f"median size of the error: {_parts_of_the_error(composed)}",
         ),
         finding(
             "With shared amplitudes the true coefficients themselves are exactly collinear: no "

@@ -53,7 +53,7 @@ def trust_in_coefficients(sae: SAE, world: EvaluationWorld, seed: int) -> Row:
     of_latents = diagnose(latents)
     parts = coefficient_errors(
         latents, decoder, world.coefficients, world.features, readout, nearest
-    ).root_mean_squares
+    ).median_sizes
     return {
         **row,
         "r2_on_latents": on_latents.r_squared,

@@ -60,7 +60,8 @@ def test_absorption_is_an_error_of_definition() -> None:
     assert close(found.vif, [1.125, 1.125])
     assert close(found.collinearity, [1 / 9, 1 / 9])
     assert found.n_defined == 2
-    assert found.root_mean_squares["definition"] == pytest.approx(0.853553 / math.sqrt(2), abs=1e-6)
+    assert found.median_sizes["definition"] == pytest.approx(0.853553 / 2, abs=1e-6)
+    assert found.median_sizes["omission"] == pytest.approx(0.146447 / 2, abs=1e-6)
 
 
 def test_gain_puts_the_error_in_units_of_the_feature() -> None:
@@ -197,7 +198,7 @@ def test_duplicates_and_zero_rows_are_undefined() -> None:
     )
     assert found.estimate.isnan().tolist() == [True, False, True, True]
     assert found.n_defined == 1
-    assert found.root_mean_squares["error"] == pytest.approx(0, abs=1e-9)
+    assert found.median_sizes["error"] == pytest.approx(0, abs=1e-9)
 
 
 def test_readout_on_four_sets_of_predictors() -> None:

@@ -76,8 +76,11 @@ class CoefficientErrors:
         return int((~self.error.isnan()).sum())
 
     @property
-    def root_mean_squares(self) -> dict[str, float]:
-        """Size of the error and of each part over defined latents; NaN without any."""
+    def median_sizes(self) -> dict[str, float]:
+        """Median absolute error and median size of each part over defined latents; NaN without any.
+
+        A latent that is nearly a combination of others has a coefficient of any size.
+        """
         parts = {
             "error": self.error,
             "sampling": self.sampling,
@@ -85,7 +88,7 @@ class CoefficientErrors:
             "attenuation": self.attenuation,
             "omission": self.omission,
         }
-        return {name: float(part.square().nanmean().sqrt()) for name, part in parts.items()}
+        return {name: float(part.abs().nanquantile(0.5)) for name, part in parts.items()}
 
 
 @dataclass(frozen=True)
