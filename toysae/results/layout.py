@@ -12,6 +12,7 @@ from toysae.results.files import write_text
 
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
+NULLS = "nulls.csv"
 DONE = "done.json"
 FAILURE = "failed.json"
 LOG = "run.log"

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from toysae.checkpoints.saelens import save
 from toysae.metrics.uncertainty import seed_interval
 from toysae.results.files import Row
-from toysae.results.layout import config_hash
+from toysae.results.layout import NULLS, config_hash
 from toysae.results.measurements import EvaluationWorld, Measurement, measure_member
 from toysae.results.null_measurements import measure_nulls, null_rows
 from toysae.results.run import RunDirectory, open_run
@@ -95,7 +95,7 @@ def _write(
     files.table("features.csv", _by_seed({s: m.features for s, m in measured.items()}))
     files.table("latents.csv", _by_seed({s: m.latents for s, m in measured.items()}))
     if nulls:
-        files.table("nulls.csv", _by_seed(nulls))
+        files.table(NULLS, _by_seed(nulls))
     files.table("history.csv", run.history)
     identity = config_hash(config)
     for seed, measurement in measured.items():
