@@ -369,7 +369,7 @@ class TestChoice:
             ({"sae": ReLU(orthogonality_penalty=0.1)}, "without the orthogonality term"),
             ({"sae": ReLU(frequency_penalty=0.1)}, "without the frequency term"),
             (
-                {"trainer": replace(TRAINER, dead_latents="auxiliary")},
+                {"trainer": replace(TRAINER, dead_latents="auxiliary", dead_window=5)},
                 "without the auxiliary loss",
             ),
             (
