@@ -6,13 +6,23 @@ import math
 from dataclasses import asdict, fields, replace
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from toysae.cli import CONF
-from toysae.config import build_trainer
+from toysae.config import build_sae, build_trainer
 from toysae.errors import ConfigError
+from toysae.generators.groups import GroupsExactlyOne
+from toysae.generators.laws import magnitudes, profiles
+from toysae.hidden.base import HiddenSpace
+from toysae.hidden.stream import Stream
+from toysae.saes.relu import ReLU
+from toysae.training.member import Member
+from toysae.training.scaling import InputScaling
 from toysae.training.trainer import Trainer
+
+from ._stacks import stream, train
 
 
 @pytest.mark.parametrize(
@@ -158,13 +168,45 @@ class TestFiles:
 
     def test_april(self):
         trainer = of_file("april")
-        steps = 200_000
-        assert trainer.steps == steps
+        assert (trainer.steps, trainer.lr, trainer.gradient_clip) == (200_000, 5e-5, 1)
+        assert (trainer.beta1, trainer.beta2) == (0.9, 0.999)
+        assert (trainer.dead_latents, trainer.decoder_bias_start) == ("none", "zero")
         assert trainer.lr_factor(0, 1).item() == 1
         assert trainer.lr_factor(160_000, 1).item() == 1
         assert trainer.lr_factor(180_000, 1).item() == pytest.approx(0.5)
         assert trainer.coefficient_factor(5_000, 1).item() == pytest.approx(0.5)
         assert trainer.coefficient_factor(10_000, 1).item() == 1
+
+    def test_april_scales_inputs_to_a_mean_norm_of_the_root_of_their_dimension(self):
+        scaling = InputScaling(of_file("april").input_scaling, [stream(4)])
+        norms = scaling.scale(0, stream(4).hidden(0, 8192)).norm(dim=1)
+        assert float(norms.mean()) == pytest.approx(4**0.5, rel=1e-5)
+
+    def test_sae_of_april(self):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            family = build_sae(compose("train", ["sae=relu_april"]).sae)
+        assert family == ReLU(
+            l1=5.0, penalty_by_decoder_norm=True, unit_norm_decoder=False, initial_decoder_norm=0.1
+        )
+
+    @pytest.mark.parametrize(("d", "missing"), [(16, 2.5), (4, 1.5)])
+    def test_coefficient_of_april_takes_half_of_itself_off_a_feature(self, d, missing):
+        """One feature a sample, of norm `sqrt(d)` once scaled.
+
+        In 4 dimensions that is less than 2.5: nothing fires, and the mean of 0.5 is all there is.
+        """
+        one = GroupsExactlyOne(
+            n_groups=1,
+            size=d,
+            probability=profiles.Constant(1.0),
+            magnitude=magnitudes.Constant(profiles.Constant(1.0)),
+        )
+        family = ReLU(n_latents=d, l1=5.0, penalty_by_decoder_norm=True, unit_norm_decoder=False)
+        trainer = replace(of_file("april"), steps=1000, lr=1e-2, batch_size=64)
+        data = Stream(one, HiddenSpace(torch.eye(d)), 0)
+        sae = train([Member(family, trainer, data, 0, 0.1 * torch.eye(d))]).sae
+        left = d**0.5 * (torch.eye(d) - sae.reconstruct(torch.eye(d))[0]).diagonal()
+        torch.testing.assert_close(left, torch.full((d,), missing), rtol=0, atol=0.1)
 
     def test_saelens(self):
         trainer = of_file("saelens")
