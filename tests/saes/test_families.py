@@ -76,7 +76,7 @@ CASES: dict[str, list[Case]] = {
     "jumprelu": [
         Case(BOTH_TERMS, THRESHOLD),
         Case({**FREE, "penalty_form": "tanh", "pre_activation_penalty": 0.1}, THRESHOLD),
-        Case({"penalty_form": "quadratic"}, THRESHOLD),
+        Case({"penalty_form": "quadratic", "target_l0": 2.0}, THRESHOLD),
         Case({"ste_to_input": True}, JUMPING),
     ],
     "lista": [

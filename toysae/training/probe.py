@@ -33,7 +33,7 @@ class Probe:
 
     `explained_variance` is pooled over the held-out samples and dimensions, 1 - SSE / SST in
     float64, at most 1; NaN where the samples do not vary. `dead` is the share of latents that were
-    silent for more than `trainer.dead_window` steps of the training, in [0, 1]. `cosine_to_truth`
+    silent for more than `trainer.dead_after` steps of the training, in [0, 1]. `cosine_to_truth`
     is the mean over true features of the largest cosine with a decoder row, whether that latent is
     alive or not, in [-1, 1]; features without a direction are left out. All are NaN once a member
     is frozen, as its losses are.
@@ -48,7 +48,7 @@ class Probe:
     def __init__(self, members: Sequence[Member], scaling: InputScaling) -> None:
         first = members[0]
         self._family = first.sae
-        self._dead_window = first.trainer.dead_window
+        self._dead_after = first.trainer.dead_after
         self._scaling = scaling
         streams = list(dict.fromkeys(member.stream for member in members))
         position = {stream: i for i, stream in enumerate(streams)}
@@ -93,7 +93,7 @@ class Probe:
         values = values.to(self._x.device)
         for block in self._blocks:
             values[0, block.rows], values[2, block.rows] = self._of_block(state, block)
-        silent = state.silent_steps > self._dead_window
+        silent = state.silent_steps > self._dead_after
         values[1] = silent.double().mean(1)
         values.masked_fill_(state.frozen_at >= 0, torch.nan)
         return dict(zip(self.NAMES, values.cpu()))

@@ -25,7 +25,7 @@ from toysae.training.member import Member, group_into_stacks
 from toysae.training.memory import cut, members_at_once
 from toysae.training.objectives import build_objective
 from toysae.training.probe import Probe
-from toysae.training.resampling import resample, resampling_steps
+from toysae.training.resampling import resample
 from toysae.training.saved import SavedStack, Saves, Snapshot, StackFile, identities
 from toysae.training.scaling import InputScaling
 from toysae.training.state import StackState
@@ -127,7 +127,7 @@ class _Stack:
         self.state = StackState.start(start, self.family.buffers)
         self.history = History(Probe(members, self.scaling), self.trainer, len(members))
         self.reasons: dict[int, str] = {}
-        self.resampled_at = resampling_steps(self.trainer)
+        self.resampled_at = self.trainer.resampled_at
         self.stops = {*self.history.ends, *self.resampled_at}
 
     def _choose_kernel(self) -> tuple[Kernel, str]:

@@ -296,8 +296,9 @@ class TestRefusal:
         assert "orthogonality" in self.refusal(ReLU(orthogonality_penalty=0.1))
         assert "frequency" in self.refusal(ReLU(frequency_penalty=0.1))
         for treatment in ("ghost", "auxiliary"):
-            assert treatment in self.refusal(ReLU(), dead_latents=treatment)
-        assert self.refusal(ReLU(), dead_latents="resample", resample_every=9) == ""
+            assert treatment in self.refusal(ReLU(), dead_latents=treatment, dead_window=5)
+        resampling = {"dead_latents": "resample", "resample_every": 9, "dead_window": 5}
+        assert self.refusal(ReLU(), **resampling) == ""
 
     def test_other_objectives(self):
         class Nothing(Objective):

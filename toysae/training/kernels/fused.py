@@ -100,7 +100,7 @@ class FusedKernel:
             family.unit_norm_decoder,
             form.penalty_by_decoder_norm,
             family.subtract_decoder_bias,
-            trainer.dead_window if ghost else -1,
+            trainer.dead_after if ghost else -1,
             trainer.ghost_cooldown,
             np.float32(trainer.fire_threshold),
             trainer.control_rate,

@@ -110,7 +110,7 @@ class ReferenceKernel:
 
     def _care_for_dead_latents(self, state: StackState) -> tuple[Tensor, Tensor]:
         """Mask of dead latents, and the share of each latent's penalty that counts, `[M, m]`."""
-        dead = state.silent_steps > self.trainer.dead_window
+        dead = state.silent_steps > self.trainer.dead_after
         kept = torch.ones_like(dead, dtype=state.params["W_dec"].dtype)
         if self.trainer.dead_latents == "ghost":
             state.cooldown.sub_(1).clamp_(min=0)

@@ -101,7 +101,7 @@ def list_above(memory, z, floor, n, rows, values):
 
 @intrinsic
 def _write_order(typingctx, keys, at, value):
-    """Write `LANES` integers in the order of the lanes of `value`; NaN at the ends."""
+    """Write `LANES` integers in the order of the lanes of `value`; NaN is the largest."""
     if value != vector:
         return None
 
@@ -109,8 +109,12 @@ def _write_order(typingctx, keys, at, value):
         bits = builder.bitcast(args[2], _INTS)
         negative = builder.ashr(bits, ir.Constant(_INTS, [31] * LANES))
         flip = builder.and_(negative, ir.Constant(_INTS, [0x7FFFFFFF] * LANES))
+        # By its bits alone a NaN with the sign set, as x86 makes of inf - inf, would be the least.
+        strange = builder.fcmp_unordered("uno", args[2], args[2])
+        largest = ir.Constant(_INTS, [int(_LARGEST)] * LANES)
+        keys = builder.select(strange, largest, builder.xor(bits, flip))
         address = _vector_at(context, builder, sig.args[0], *args[:2], _INTS)
-        builder.store(builder.xor(bits, flip), address, align=_ALIGNMENT)
+        builder.store(keys, address, align=_ALIGNMENT)
         return context.get_dummy_value()
 
     return types.void(keys, types.intp, vector), codegen
@@ -130,9 +134,10 @@ def _above(typingctx, keys, at, key):
 
 @njit(**INLINE)
 def write_keys(memory, values, n, keys, at):
-    """Integers in the order of `values`, NaN at the ends, to `keys` from `at` on, and `LANES` more.
+    """Integers in the order of `values`, to `keys` from `at` on, and `LANES` more.
 
-    What follows the `n` integers up to a multiple of `LANES` is the least there is.
+    NaN of either sign is the largest, as for `torch.topk`. What follows the `n` integers up to a
+    multiple of `LANES` is the least there is.
     """
     for e in range(0, n, LANES):
         _write_order(keys, at + e, load(memory, values + e))

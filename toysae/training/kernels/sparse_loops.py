@@ -79,7 +79,7 @@ def train_chunk(
             n_dead = _care_for_latents(rules, silent_steps[i], cooldown[i], lists.dead)
             _prepare(memory, at, rules, cooldown[i], coefficient)
             lists.fired[:] = False
-            error, penalty, l0 = pass_batch(
+            error, penalty, l0, smallest = pass_batch(
                 memory, at, rules, lists, x[stream, t], error_weight[stream, t],
                 steps[i, t, PARAMETER], n_dead,
             )  # fmt: skip
@@ -89,6 +89,9 @@ def train_chunk(
             if not math.isfinite(error + penalty):
                 frozen_at[i] = first_step + t
                 break
+            if smallest < np.inf:
+                lag = smallest - memory[at.threshold]
+                memory[at.threshold] += rules.threshold_rate * lag
             _finish_gradients(memory, at, rules)
             _clip(memory, size, constants[i, GRADIENT_CLIP])
             _update(memory, at, steps[i, t], constants[i])
