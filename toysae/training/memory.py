@@ -77,9 +77,13 @@ def stack_bytes(members: Sequence[Member], threads: int) -> int:
 
 
 def free_bytes(device: torch.device) -> float:
-    """Memory that can still be used; infinite where the system does not say."""
+    """Memory that can still be used; infinite where the system does not say.
+
+    On a GPU also what PyTorch keeps of earlier tensors: it hands that out again, or gives it back.
+    """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     return min(_available(), _left_in_cgroup())
 
 

@@ -88,22 +88,37 @@ def train(
     if saves is not None:
         for saved in saves.unfinished(names):
             left -= set(saved.index)
-            stack = _Stack([members[i] for i in saved.index], threads)
-            stack.go_on_from(saved)
-            progress(stack.state.step * len(saved.index))
             file = StackFile(saves, [names[i] for i in saved.index], saved)
-            yield stack.trained(saved.index, progress, file)
+            yield _trained(members, saved.index, threads, progress, file, saved)
             file.remove()
     rest = sorted(left)
     for group in group_into_stacks([members[i] for i in rest]):
         for index in cut(members, [rest[i] for i in group], threads):
-            stack = _Stack([members[i] for i in index], threads)
             if saves is None:
-                yield stack.trained(index, progress, None)
+                yield _trained(members, index, threads, progress)
             else:
                 file = StackFile(saves, [names[i] for i in index])
-                yield stack.trained(index, progress, file)
+                yield _trained(members, index, threads, progress, file)
                 file.remove()
+
+
+def _trained(
+    members: Sequence[Member],
+    index: Sequence[int],
+    threads: int,
+    progress: Progress,
+    file: StackFile | None = None,
+    saved: SavedStack | None = None,
+) -> TrainedStack:
+    """Train the members at `index` as one stack, from where it was saved if it was.
+
+    All that the work took is free again when this returns, for the next stack to be planned with.
+    """
+    stack = _Stack([members[i] for i in index], threads)
+    if saved is not None:
+        stack.go_on_from(saved)
+        progress(stack.state.step * len(index))
+    return stack.trained(index, progress, file)
 
 
 class _Stack:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from toysae.config import SAES
 from toysae.draws import CPU
 from toysae.saes.trainable import TrainableFamily
 from toysae.training.initial import initial_params
+from toysae.training.kernels import cuda_graph
 from toysae.training.kernels.cuda_graph import CudaGraphKernel, StepBody
 from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member
@@ -160,6 +164,29 @@ def test_failed_capture_goes_on_without_a_graph(caplog):
     assert state.step == eager.step == 10
     (message,) = [record.message for record in caplog.records]
     assert message.startswith("no CUDA graph (")
+
+
+class WithoutGraph:
+    """In the place of a capture: what a graph would replay, run as it is."""
+
+    def __init__(self, body):
+        self.body = body
+        self.graph = SimpleNamespace(replay=body.run)
+
+
+def test_memory_of_a_graph_is_free_once_its_kernel_is_gone(monkeypatch):
+    """At once: nothing waits for a collection, before which the next stack is planned."""
+    monkeypatch.setattr(cuda_graph, "_Captured", WithoutGraph)
+    _, state, chunk = start(SAES["relu"](n_latents=6), TRAINER)
+    graph = CudaGraphKernel(SAES["relu"](n_latents=6), TRAINER, Local())
+    graph.advance(state, chunk)
+    held = weakref.ref(graph._captured)
+    gc.disable()
+    try:
+        del graph
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 @needs_gpu

@@ -48,8 +48,11 @@ class CudaGraphKernel(ReferenceKernel):
             return super().advance(state, chunk)
         if self._captured is None or not self._captured.body.has_room(state, chunk):
             self._captured = None  # frees its memory before the next is captured
+            # The step of a kernel apart: with our own, we and the graph would hold each other, and
+            # its memory would wait for the garbage collector.
+            apart = ReferenceKernel(self.family, self.trainer, self.objective)
             try:
-                self._captured = _Captured(StepBody(self.step, state, chunk))
+                self._captured = _Captured(StepBody(apart.step, state, chunk))
             except RuntimeError as error:
                 self._refused = True
                 logger.warning("no CUDA graph (%s): going on with single launches", error)
