@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from toysae.saes.relu import ReLU
 from toysae.training import memory, stack
 from toysae.training.member import Member
 from toysae.training.memory import cut, free_bytes, members_at_once, stack_bytes
+from toysae.training.saved import Saves
 from toysae.training.trainer import Trainer
 
 from ._stacks import difference, members, of_member, stream
@@ -131,6 +134,33 @@ class TestCut:
                 assert difference(of_member(part, i), of_member(whole, i)) < 1e-6
 
 
+def test_a_stack_is_gone_before_the_next_is_planned(monkeypatch, tmp_path):
+    """What it took must count as free: also where it was saved, and without a collection."""
+    made: list[weakref.ref[object]] = []
+    gone: list[bool] = []
+
+    class Watched(stack._Stack):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(weakref.ref(self))
+
+    def planned(members, index, threads):
+        gone.append(all(each() is None for each in made))
+        return [list(index)]
+
+    monkeypatch.setattr(stack, "_Stack", Watched)
+    monkeypatch.setattr(stack, "cut", planned)
+    sizes = [members(2, n_latents=n)[1] for n in (4, 5, 6)]
+    gc.disable()
+    try:
+        for saves in (None, Saves(tmp_path, every=0)):
+            for _ in stack.train(sizes, threads=1, saves=saves):
+                pass
+    finally:
+        gc.enable()
+    assert (len(made), gone) == (6, [True] * 6)
+
+
 class TestEstimate:
     def test_state_grows_with_members_and_activations_do_not(self):
         """On the CPU a few members are in work at a time."""
@@ -191,6 +221,18 @@ class TestFree:
             (tmp_path / "memory" / f"memory.{name}").write_text(text)
         assert free_bytes(CPU) == 450_000
 
+    def test_of_a_gpu_is_also_what_pytorch_keeps(self, monkeypatch):
+        given = {"mem_get_info": (1000, 9000), "memory_reserved": 700, "memory_allocated": 300}
+        for name, value in given.items():
+            monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+        assert free_bytes(torch.device("cuda")) == 1000 + 700 - 300
+
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-    def test_of_a_gpu(self):
-        assert 0 < free_bytes(torch.device("cuda")) < math.inf
+    def test_of_a_gpu_stays_after_a_tensor_is_gone(self):
+        device = torch.device("cuda")
+        torch.cuda.empty_cache()
+        before = free_bytes(device)
+        there = torch.empty(2**28, dtype=torch.uint8, device=device)
+        assert before - free_bytes(device) == pytest.approx(2**28, rel=0.1)
+        del there
+        assert free_bytes(device) == pytest.approx(before, abs=2**24)

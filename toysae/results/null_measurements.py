@@ -40,7 +40,7 @@ def null_saes(sae: SAE, world: EvaluationWorld, seed: int) -> dict[str, SAE]:
     nulls = {
         "oracle": oracle(world.features, world.hidden, world.coefficients),
         "pca": pca_sae(world.hidden),
-        "identity": identity_sae(sae.d_hidden),
+        "identity": identity_sae(sae.d_hidden, world.hidden.device),
         "random_decoder": random_decoder(sae, seed),
         "rotated_decoder": rotated_decoder(sae, seed),
     }

@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from toysae.hidden.stream import BLOCK
-from toysae.training.chunks import CHUNKS_AHEAD, longest_chunk
+from toysae.training.chunks import chunks_ahead, longest_chunk
 from toysae.training.member import Member
+from toysae.training.probe import SAMPLES, block_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,9 @@ _PARAMS_IN_WORK = 6
 _LATENTS_IN_WORK = 8
 _HIDDEN_IN_WORK = 6
 
+#: Tensors that measuring a block of members holds at its peak, the largest such.
+_TENSORS_MEASURED = 4
+
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
 
@@ -54,32 +58,39 @@ def stack_bytes(members: Sequence[Member], threads: int) -> int:
     d, m, batch = first.stream.space.d_hidden, first.sae.n_latents, first.trainer.batch_size
     streams = list(dict.fromkeys(member.stream for member in members))
     weights = sum(math.prod(shape) for shape in first.sae.param_shapes(d, m).values())
-    if first.stream.device.type == "cpu":
-        in_work, drawn_at_once = min(n_members, threads * members_at_once(first)), threads
-    else:
-        in_work, drawn_at_once = n_members, len(streams)
+    device = first.stream.device
+    on_cpu = device.type == "cpu"
+    in_work = min(n_members, threads * members_at_once(first)) if on_cpu else n_members
     activations = batch * (_LATENTS_IN_WORK * m + _HIDDEN_IN_WORK * d)
     steps = min(
-        longest_chunk(n_members, len(streams), batch, d),
+        longest_chunk(n_members, len(streams), batch, d, device),
         -(-first.trainer.steps // first.trainer.history_points),
     )
     chunk = len(streams) * steps * batch * d
+    # In training and just trained; a graph has a copy of its own.
+    chunks = (2 if on_cpu else 3) + chunks_ahead(device)
     n_features = max(len(stream.space.directions) for stream in streams)
     drawn = BLOCK * (-(-steps * batch // BLOCK) + 1) * (2 * d + n_features)
+    measured = min(block_numbers(device), n_members * SAMPLES * max(m, d))
     numbers = (
         n_members * (_PARAMS_KEPT * weights + 4 * m)
         + in_work * (_PARAMS_IN_WORK * weights + activations)
-        + (2 + CHUNKS_AHEAD) * chunk
+        + chunks * chunk
         + len(streams) * BLOCK * d
-        + min(drawn_at_once, len(streams)) * drawn
+        + (min(threads, len(streams)) if on_cpu else len(streams)) * drawn
+        + _TENSORS_MEASURED * measured
     )
     return _NUMBER * numbers
 
 
 def free_bytes(device: torch.device) -> float:
-    """Memory that can still be used; infinite where the system does not say."""
+    """Memory that can still be used; infinite where the system does not say.
+
+    On a GPU also what PyTorch keeps of earlier tensors: it hands that out again, or gives it back.
+    """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     return min(_available(), _left_in_cgroup())
 
 

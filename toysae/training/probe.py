@@ -17,8 +17,10 @@ from toysae.training.state import StackState
 #: Fixed samples of each stream that a stack is measured on.
 SAMPLES = 512
 
-#: Members are measured in blocks, so that no tensor has more numbers than this.
+#: Members are measured in blocks, so that no tensor has more numbers than this: on the CPU what
+#: its caches hold, on a GPU what keeps it busy.
 BLOCK_NUMBERS = 2**18
+GPU_BLOCK_NUMBERS = 2**25
 
 #: Two measurements are at least so many steps apart.
 LEAST_SPACING = 20
@@ -26,6 +28,11 @@ LEAST_SPACING = 20
 #: Where a member has few weights the steps of a compiled kernel are much faster than torch's
 #: operations: they are at least so many steps, over the number of weights, apart.
 WEIGHT_STEPS = 3200
+
+
+def block_numbers(device: torch.device) -> int:
+    """Largest number of numbers in a tensor of a measurement."""
+    return BLOCK_NUMBERS if device.type == "cpu" else GPU_BLOCK_NUMBERS
 
 
 class Probe:
@@ -76,7 +83,7 @@ class Probe:
             place = torch.full((len(streams),), -1, device=self._x.device)
             place[alike] = torch.arange(len(alike), device=self._x.device)
             index = (size_of == size).nonzero().flatten().to(self._x.device)
-            for part in index.split(max(1, BLOCK_NUMBERS // numbers)):
+            for part in index.split(max(1, block_numbers(self._x.device) // numbers)):
                 blocks.append(_Block(part, features, place[self._stream_of[part]]))
         return blocks
 
@@ -132,7 +139,7 @@ def _mean_largest_cosine(features: Tensor, place: Tensor, decoder: Tensor) -> Te
     """
     norms = decoder.norm(dim=-1, keepdim=True)
     rows = decoder / torch.where(norms > 0, norms, torch.ones_like(norms))
-    at_once = max(1, BLOCK_NUMBERS // (len(rows) * rows.shape[1]))
+    at_once = max(1, block_numbers(rows.device) // (len(rows) * rows.shape[1]))
     largest = [
         torch.matmul(part[place], rows.transpose(1, 2)).amax(-1)
         for part in features.split(at_once, dim=1)

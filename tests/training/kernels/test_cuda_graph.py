@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from toysae.config import SAES
 from toysae.draws import CPU
 from toysae.saes.trainable import TrainableFamily
+from toysae.training import stack
+from toysae.training.chunks import Chunks
 from toysae.training.initial import initial_params
+from toysae.training.kernels import cuda_graph
 from toysae.training.kernels.cuda_graph import CudaGraphKernel, StepBody
 from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member
@@ -20,7 +26,7 @@ from toysae.training.objectives import Local
 from toysae.training.state import StackState
 from toysae.training.trainer import Trainer
 
-from .._stacks import TRAINER, chunk_of, difference, identical, stream
+from .._stacks import TRAINER, chunk_of, difference, identical, members, stream, train
 
 FAMILIES = sorted(name for name, family in SAES.items() if issubclass(family, TrainableFamily))
 TREATMENTS = ("none", "ghost", "auxiliary")
@@ -160,6 +166,72 @@ def test_failed_capture_goes_on_without_a_graph(caplog):
     assert state.step == eager.step == 10
     (message,) = [record.message for record in caplog.records]
     assert message.startswith("no CUDA graph (")
+
+
+class WithoutGraph:
+    """In the place of a capture: what a graph would replay, run as it is."""
+
+    def __init__(self, body):
+        self.body = body
+        self.graph = SimpleNamespace(replay=body.run)
+
+
+def test_memory_of_a_graph_is_free_once_its_kernel_is_gone(monkeypatch):
+    """At once: nothing waits for a collection, before which the next stack is planned."""
+    monkeypatch.setattr(cuda_graph, "_Captured", WithoutGraph)
+    _, state, chunk = start(SAES["relu"](n_latents=6), TRAINER)
+    graph = CudaGraphKernel(SAES["relu"](n_latents=6), TRAINER, Local())
+    graph.advance(state, chunk)
+    held = weakref.ref(graph._captured)
+    gc.disable()
+    try:
+        del graph
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+def test_next_data_are_drawn_during_a_chunk_but_not_during_a_capture(monkeypatch):
+    """A capture bears no other work on the GPU; chunks of 4 and then of 5 steps make for two."""
+    trainer = replace(
+        TRAINER, steps=45, history_points=10, dead_latents="resample", resample_every=4
+    )
+    some = members(3, trainer=trainer)
+    expected = train(some, "reference")
+    at_capture: list[int] = []
+    chunks: list[Chunks] = []
+
+    class Watched(Chunks):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            chunks.append(self)
+
+    class Capture(WithoutGraph):
+        def __init__(self, body):
+            super().__init__(body)
+            drawings = chunks[0]._ahead.values()
+            assert all(task.done() for each in drawings for task in each.tasks)
+            at_capture.append(len(drawings))
+
+    class Kernel(CudaGraphKernel):
+        def advance(self, state, chunk):
+            if not self.captures(state, chunk) and state.step < 40:
+                ahead.append(len(chunks[0]._ahead))
+            return super().advance(state, chunk)
+
+    ahead: list[int] = []
+    monkeypatch.setattr(cuda_graph, "_Captured", Capture)
+    monkeypatch.setattr(stack, "Chunks", Watched)
+    monkeypatch.setattr(stack, "chunks_ahead", lambda device: 2)
+    monkeypatch.setattr(
+        stack, "choose_kernel", lambda m, objective, _: (Kernel(m.sae, m.trainer, objective), "")
+    )
+    (trained,) = stack.train(some, threads=1)
+    assert at_capture == [0, 1]
+    assert ahead == [*[2] * 11, 1]
+    assert identical(trained.sae.params, expected.sae.params)
+    for name, values in expected.history.items():
+        assert torch.equal(trained.history[name].nan_to_num(7), values.nan_to_num(7)), name
 
 
 @needs_gpu

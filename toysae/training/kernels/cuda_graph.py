@@ -42,14 +42,22 @@ class CudaGraphKernel(ReferenceKernel):
         """Why this kernel cannot train a stack like `member`; empty if it can."""
         return "" if member.stream.device.type == "cuda" else "CUDA graphs need a CUDA device"
 
+    def captures(self, state: StackState, chunk: Chunk) -> bool:
+        """Whether `advance` on these would begin with a capture."""
+        has_room = self._captured is not None and self._captured.body.has_room(state, chunk)
+        return not (self._refused or has_room)
+
     def advance(self, state: StackState, chunk: Chunk) -> ChunkLoss:
         """Train all members on every batch of the chunk, changing `state` in place."""
         if self._refused:
             return super().advance(state, chunk)
-        if self._captured is None or not self._captured.body.has_room(state, chunk):
+        if self._captured is None or self.captures(state, chunk):
             self._captured = None  # frees its memory before the next is captured
+            # The step of a kernel apart: with our own, we and the graph would hold each other, and
+            # its memory would wait for the garbage collector.
+            apart = ReferenceKernel(self.family, self.trainer, self.objective)
             try:
-                self._captured = _Captured(StepBody(self.step, state, chunk))
+                self._captured = _Captured(StepBody(apart.step, state, chunk))
             except RuntimeError as error:
                 self._refused = True
                 logger.warning("no CUDA graph (%s): going on with single launches", error)
