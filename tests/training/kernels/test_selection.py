@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from toysae.compiled import njit
 from toysae.training.kernels.selection import keep_largest, list_above
-from toysae.training.kernels.simd import LANES
+from toysae.training.kernels.simd_types import LANES
 
 
 @njit

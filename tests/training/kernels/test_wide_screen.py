@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numba import njit
 
 from toysae.training.kernels.bfloat16 import bfloat16_at, load_bfloat16
-from toysae.training.kernels.simd import LANES, store
+from toysae.training.kernels.simd import store
+from toysae.training.kernels.simd_types import LANES
 from toysae.training.kernels.wide_candidates import (
     count_candidates,
     count_largest_candidates,

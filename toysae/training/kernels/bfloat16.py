@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from toysae.training.kernels.simd import LANES, vector
+from toysae.training.kernels.simd_types import INTS, LANES, VECTOR, vector
 
 _ALIGNMENT = 2
 
@@ -31,14 +31,12 @@ def load_bfloat16(typingctx, array, offset):
     if not _is_uint16_array(array):
         return None
     halves = ir.VectorType(ir.IntType(16), LANES)
-    whole = ir.VectorType(ir.IntType(32), LANES)
 
     def codegen(context, builder, sig, args):
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
         address = builder.bitcast(builder.gep(data, [args[1]]), halves.as_pointer())
         bits = builder.load(address, align=_ALIGNMENT)
-        sixteen = ir.Constant(whole, [16] * LANES)
-        return _widened(builder, bits, whole, ir.VectorType(ir.FloatType(), LANES), sixteen)
+        return _widened(builder, bits, INTS, VECTOR, ir.Constant(INTS, [16] * LANES))
 
     return vector(array, types.intp), codegen
 

@@ -116,7 +116,7 @@ class FusedKernel:
 
     def _samples_innermost(self, chunk: Chunk) -> tuple[Tensor, Tensor]:
         """Data `[streams, d, steps, padded]`, and error weights as the kernel takes them."""
-        from toysae.training.kernels.simd import LANES
+        from toysae.training.kernels.simd_types import LANES
 
         padding = (0, -chunk.x.shape[2] % LANES)
         x = chunk.x.permute(0, 3, 1, 2)

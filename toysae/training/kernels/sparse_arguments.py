@@ -15,7 +15,7 @@ from toysae.saes.trainable import TrainableFamily
 from toysae.training.kernels.penalty_loops import PENALTIES
 from toysae.training.kernels.products import TILE
 from toysae.training.kernels.rows import copy_to_rows
-from toysae.training.kernels.simd import LANES
+from toysae.training.kernels.simd_types import LANES
 from toysae.training.kernels.sparse_places import (
     ACTIVATIONS,
     BATCH_TOPK,

@@ -15,7 +15,8 @@ import numpy as np
 from toysae.compiled import njit
 from toysae.training.control import LARGEST_CONTROL
 from toysae.training.kernels.rows import add_row, row_dot
-from toysae.training.kernels.simd import INNER, JIT, LANES, load, splat, sqrt, store
+from toysae.training.kernels.simd import load, splat, sqrt, store
+from toysae.training.kernels.simd_types import INNER, JIT, LANES
 from toysae.training.kernels.sparse_pass import pass_batch
 from toysae.training.kernels.sparse_places import JUMPRELU, STRETCH, Lists
 

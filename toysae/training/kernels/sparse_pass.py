@@ -18,7 +18,7 @@ from toysae.training.kernels.selection import (
     list_above,
     write_keys,
 )
-from toysae.training.kernels.simd import INNER
+from toysae.training.kernels.simd_types import INNER
 from toysae.training.kernels.sparse_dead import auxiliary_sample, ghost_sample
 from toysae.training.kernels.sparse_latents import back_through_latents
 from toysae.training.kernels.sparse_places import BATCH_TOPK, JUMPRELU, STRETCH, TOPK

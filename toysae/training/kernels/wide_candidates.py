@@ -20,17 +20,8 @@ import numpy as np
 from toysae.compiled import njit
 from toysae.training.kernels.bfloat16 import bfloat16_at, load_bfloat16
 from toysae.training.kernels.selection import list_above
-from toysae.training.kernels.simd import (
-    INNER,
-    JIT,
-    LANES,
-    fma,
-    lane_sum,
-    load,
-    maximum,
-    splat,
-    store,
-)
+from toysae.training.kernels.simd import fma, lane_sum, load, maximum, splat, store
+from toysae.training.kernels.simd_types import INNER, JIT, LANES
 from toysae.training.kernels.wide_largest import (
     GROUPS,
     keep_largest,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from toysae.compiled import njit
-from toysae.training.kernels.simd import INNER, JIT, LANES, count, load, maximum, splat, store
+from toysae.training.kernels.simd import count, load, maximum, splat, store
+from toysae.training.kernels.simd_types import INNER, JIT, LANES
 
 #: Where the `k` largest are searched, maxima of so many times `k` groups come first: about `1.15 k`
 #: levels reach the `k`-th of them.

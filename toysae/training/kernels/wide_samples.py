@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from toysae.compiled import njit
-from toysae.training.kernels.simd import INNER, JIT, LANES, count, load
+from toysae.training.kernels.simd import count, load
+from toysae.training.kernels.simd_types import INNER, JIT, LANES
 from toysae.training.kernels.wide_loops import (
     add_rows,
     dot_rows,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toysae.training.kernels.simd import LANES
+from toysae.training.kernels.simd_types import LANES
 from toysae.training.kernels.wide_candidates import Product, Rounded, measure_rounding
 from toysae.training.kernels.wide_loops import Array
 from toysae.training.kernels.wide_member import Spread
