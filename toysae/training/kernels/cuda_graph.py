@@ -83,12 +83,11 @@ class StepBody:
         self._step = step
         self.state = state
         self._chunk = _copied(chunk)
-        # Cut at step 0 to have buffers of the right shape; `run` fills them.
-        self._single = _copied(
-            replace(
-                chunk,
-                **{name: getattr(chunk, name).narrow(a, 0, 1) for name, a in STEP_AXIS.items()},
-            )
+        # Cut at step 0 to have buffers of the right shape, which `run` fills; what holds for all
+        # steps is that of the chunk itself.
+        self._single = replace(
+            self._chunk,
+            **{name: getattr(chunk, name).narrow(a, 0, 1).clone() for name, a in STEP_AXIS.items()},
         )
         self.device = chunk.x.device
         self._counter = torch.zeros(1, dtype=torch.int64, device=self.device)
