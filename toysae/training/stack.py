@@ -23,7 +23,7 @@ from toysae.training.kernels.choice import Kernel, choose_kernel
 from toysae.training.kernels.cuda_graph import CudaGraphKernel
 from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member, group_into_stacks
-from toysae.training.memory import cut, members_at_once
+from toysae.training.memory import cut, members_at_once, warn_if_too_large
 from toysae.training.objectives import build_objective
 from toysae.training.probe import Probe
 from toysae.training.resampling import resample
@@ -115,7 +115,10 @@ def _trained(
 
     All that the work took is free again when this returns, for the next stack to be planned with.
     """
-    stack = _Stack([members[i] for i in index], threads)
+    chosen = [members[i] for i in index]
+    if saved is not None:
+        warn_if_too_large(chosen, threads)
+    stack = _Stack(chosen, threads)
     if saved is not None:
         stack.go_on_from(saved)
         progress(stack.state.step * len(index))

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toysae.training.kernels.reference import ReferenceKernel
+from toysae.training.kernels.reference import ReferenceKernel, all_frozen
 from toysae.training.member import Member
 from toysae.training.objectives import Objective
 from toysae.training.state import Chunk, ChunkLoss, StackState
@@ -49,7 +49,7 @@ class CudaGraphKernel(ReferenceKernel):
 
     def advance(self, state: StackState, chunk: Chunk) -> ChunkLoss:
         """Train all members on every batch of the chunk, changing `state` in place."""
-        if self._refused:
+        if self._refused or all_frozen(state):
             return super().advance(state, chunk)
         if self._captured is None or self.captures(state, chunk):
             self._captured = None  # frees its memory before the next is captured
@@ -83,12 +83,11 @@ class StepBody:
         self._step = step
         self.state = state
         self._chunk = _copied(chunk)
-        # Cut at step 0 to have buffers of the right shape; `run` fills them.
-        self._single = _copied(
-            replace(
-                chunk,
-                **{name: getattr(chunk, name).narrow(a, 0, 1) for name, a in STEP_AXIS.items()},
-            )
+        # Cut at step 0 to have buffers of the right shape, which `run` fills; what holds for all
+        # steps is that of the chunk itself.
+        self._single = replace(
+            self._chunk,
+            **{name: getattr(chunk, name).narrow(a, 0, 1).clone() for name, a in STEP_AXIS.items()},
         )
         self.device = chunk.x.device
         self._counter = torch.zeros(1, dtype=torch.int64, device=self.device)
