@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from toysae.errors import ShapeError
 from toysae.metrics.codes import SparseCodes
-from toysae.metrics.detection import detection
+from toysae.metrics.detection import best_detection, detection
 from toysae.metrics.dictionary import max_cosine
 from toysae.metrics.matching_keys import KEYS, matching_keys
 
-from .draw import SEEDS, normal, tensor
+from .draw import SEEDS, firing_tables, normal, tensor
 
 E4 = torch.eye(4, dtype=torch.float64)
 
@@ -78,6 +78,16 @@ class TestMatchingKeys:
                 resembles = best > 1e-6
                 assert torch.allclose(found.similarity[resembles], best[resembles])
                 assert torch.equal(found.partner >= 0, resembles)
+
+    @given(firing_tables())
+    def test_detection_gives_the_same_partners(
+        self, tables: tuple[torch.Tensor, torch.Tensor]
+    ) -> None:
+        c, z = tables[0].double(), tables[1].double()
+        (n, m), found = (c.shape[1], z.shape[1]), best_detection(c, z)
+        keys = matching_keys(torch.ones(n, 1), torch.ones(m, 1), c, z)
+        assert torch.equal(keys.per_feature["f1"].partner, found.per_feature.partner)
+        assert torch.equal(keys.per_latent["f1"].partner, found.per_latent.partner)
 
     def test_opposite_directions_and_opposite_activations(self) -> None:
         """A cosine has a sign, a correlation that of the activation, which is left out."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
 from toysae.metrics._directions import row_blocks
-from toysae.metrics._inputs import refuse_non_finite, require_axes
+from toysae.metrics._inputs import refuse_non_finite, require_axes, require_bool
 from toysae.metrics.codes import SparseCodes
 
 _COLUMNS_AT_ONCE = 256
@@ -66,6 +66,14 @@ def require_same_rows(n_coefficients: int, n_latents: int) -> None:
             f"coefficients has {n_coefficients} samples and latents has {n_latents}: "
             "both must come from the same samples, one row each"
         )
+
+
+def alive_mask(alive: Tensor | None, m: int) -> Tensor:
+    """`alive [m]` on the CPU, checked; True everywhere where there is none."""
+    if alive is None:
+        return torch.ones(m, dtype=torch.bool)
+    require_bool(alive, "alive", (m,))
+    return alive.cpu()
 
 
 def indicators(table: csr_array | csc_array) -> csr_array | csc_array:

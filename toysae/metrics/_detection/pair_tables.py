@@ -11,6 +11,7 @@ from torch import Tensor
 from toysae.errors import ShapeError
 from toysae.metrics._detection.columns import (
     Activations,
+    alive_mask,
     both_by_samples,
     column_sums,
     counts_by_column,
@@ -42,16 +43,19 @@ class Cosines:
 
 
 class F1s:
-    """F1 of firing; NaN for latents that never fire with features that never are active."""
+    """F1 of firing; NaN for latents that never fire with features that never are active, and for
+    those left out."""
 
-    def __init__(self, truth: csr_array, learned: csr_array) -> None:
+    def __init__(self, truth: csr_array, learned: csr_array, alive: Tensor | None = None) -> None:
+        self.left_out = ~alive_mask(alive, learned.shape[1])
         self.positives, self.firings = counts_by_column(truth), counts_by_column(learned)
         self.by_feature, self.by_sample = indicators(truth).T.tocsr(), indicators(learned)
 
     def of(self, rows: slice) -> Tensor:
         """The rows of some features, `[rows, m]`."""
         joint = torch.from_numpy((self.by_feature[rows] @ self.by_sample).toarray()).double()
-        return 2 * joint / (self.positives[rows, None] + self.firings)
+        f1 = 2 * joint / (self.positives[rows, None] + self.firings)
+        return f1.masked_fill_(self.left_out, torch.nan)
 
 
 class AbsCorrelations:
