@@ -334,6 +334,12 @@ class TestShapleyShares:
         shares = composition.shapley_shares(rows[2:], rows[:2], torch.tensor([[0, 1]]))
         assert shares[0].tolist() == pytest.approx([0.5112637, 0.3612637], abs=1e-6)
 
+    def test_without_features_there_is_no_share(self) -> None:
+        latents, nobody = tensor([[1, 0], [0, 0]]), torch.full((2, 2), -1)
+        shares = composition.shapley_shares(latents, latents[:0], nobody)
+        assert shares[0].tolist() == [0, 0]
+        assert shares[1].isnan().all()
+
     def test_orthogonal_features_share_as_their_squares(self) -> None:
         atoms = torch.tensor([[0, 1, 2, 3]] * 6)
         shares = composition.shapley_shares(GOLDEN, E4, atoms)

@@ -8,6 +8,7 @@ from math import factorial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from toysae.errors import ShapeError
 from toysae.metrics._directions import unit_rows
@@ -99,9 +100,10 @@ def shapley_shares(decoder: Tensor, features: Tensor, atoms: Tensor) -> Tensor:
     latents, truth = unit_rows(decoder, "decoder"), unit_rows(features, "features")
     require_same_width(decoder, features, ("decoder", "features"))
     _require_atoms(atoms, len(decoder), len(features))
-    unit = truth.spread(truth.unit, 0.0)
+    # -1 takes the last row, which is none.
+    unit = pad(truth.spread(truth.unit, 0.0), (0, 0, 0, 1))
     k = atoms.shape[1]
-    rows = unit[atoms.clamp(min=0)] * (atoms >= 0)[:, :, None]
+    rows = unit[atoms]
     targets = torch.einsum("mkd,md->mk", rows, latents.spread(latents.unit, torch.nan))
     shares = torch.zeros_like(targets)
     for members in product((False, True), repeat=k):
