@@ -110,6 +110,15 @@ class TestMatchingKeys:
         assert masked.per_latent["decoder"].partner.tolist() == [0, 1, 2, -1]
         assert masked.per_feature["decoder"].partner.tolist() == [0, 1, 2, -1]
 
+    def test_masked_latents_have_no_partner_by_any_key(self) -> None:
+        codes, alive = normal(0, 40, 4).clamp(min=0), torch.tensor([True, True, False, True])
+        keys = matching_keys(E4, E4, codes, codes, alive=alive)
+        for key in KEYS:
+            assert keys.per_latent[key].partner[2] == -1
+            assert keys.per_latent[key].similarity[2].isnan()
+            assert not (keys.per_feature[key].partner == 2).any()
+        assert keys.per_latent["f1"].partner.tolist() == [0, 1, -1, 3]
+
     def test_all_three_must_agree(self) -> None:
         # By firing latent 1 belongs to feature 1; by direction and by correlation to feature 0.
         keys = matching_keys(
@@ -136,6 +145,14 @@ class TestMatchingKeys:
         )
         assert keys.per_latent["f1"].partner.tolist() == [0, 1]
         assert told == [(1, 2), (2, 2)]
+
+    def test_without_samples_only_directions_match(self) -> None:
+        keys = matching_keys(FEATURES, DECODER, COEFFICIENTS[:0], LATENTS[:0])
+        assert keys.per_feature["decoder"].partner.tolist() == [0, 1]
+        for key in ("correlation", "f1"):
+            assert keys.per_feature[key].partner.tolist() == [-1, -1]
+            assert keys.per_latent[key].similarity.isnan().all()
+        assert math.isnan(keys.all_agree_on_features)
 
     def test_tables_must_belong_to_the_dictionaries(self) -> None:
         with pytest.raises(

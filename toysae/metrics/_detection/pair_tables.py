@@ -59,9 +59,11 @@ class F1s:
 
 
 class AbsCorrelations:
-    """|Pearson| of activation and coefficient, in [0, 1]; NaN where either is constant."""
+    """|Pearson| of activation and coefficient, in [0, 1]; NaN where either is constant, and for
+    latents left out."""
 
-    def __init__(self, truth: csr_array, learned: csr_array) -> None:
+    def __init__(self, truth: csr_array, learned: csr_array, alive: Tensor | None = None) -> None:
+        self.left_out = ~alive_mask(alive, learned.shape[1])
         self.by_feature, self.by_sample = truth.T.tocsr(), learned
         self.sums = column_sums(truth), column_sums(learned)
         self.scales = variation(truth.tocsc()).sqrt(), variation(learned.tocsc()).sqrt()
@@ -71,7 +73,8 @@ class AbsCorrelations:
         joint = torch.from_numpy((self.by_feature[rows] @ self.by_sample).toarray())
         by_chance = self.sums[0][rows, None] * self.sums[1] / self.by_sample.shape[0]
         scale = self.scales[0][rows, None] * self.scales[1]
-        return ((joint - by_chance) / scale).abs().clamp(max=1)
+        correlation = ((joint - by_chance) / scale).abs().clamp(max=1)
+        return correlation.masked_fill_(self.left_out, torch.nan)
 
 
 def require_one_a_column(
