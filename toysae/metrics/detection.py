@@ -27,7 +27,7 @@ from toysae.metrics._detection.columns import (
 from toysae.metrics._detection.pair_tables import F1s
 from toysae.metrics._detection.running_best import RunningBest
 from toysae.metrics._directions import Partners, row_blocks
-from toysae.metrics._inputs import require_same_samples
+from toysae.metrics._inputs import refuse_non_finite, require_axes, require_same_samples
 from toysae.metrics._progress import Report, reported
 from toysae.metrics._tables import NEGLIGIBLE, best_along_rows
 from toysae.metrics.cofiring import FiringCounts, cofiring, firing_counts
@@ -269,6 +269,9 @@ def _joint_counts(
     coefficients: Activations, latents: Activations, threshold: float
 ) -> FiringCounts:
     if isinstance(coefficients, Tensor) and isinstance(latents, Tensor):
+        for value, name in ((coefficients, "coefficients"), (latents, "latents")):
+            require_axes(value, name, "[samples, columns]")
+            refuse_non_finite(value, name)
         require_same_samples(coefficients, latents, ("coefficients", "latents"))
         return firing_counts(fires(coefficients), fires(latents, threshold))
     truth, learned = (indicators(x) for x in both_by_samples(coefficients, latents, threshold))

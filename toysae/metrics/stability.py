@@ -11,7 +11,7 @@ from torch import Tensor
 
 from toysae.errors import ShapeError
 from toysae.metrics._dictionaries.matching import Matching, hungarian
-from toysae.metrics._inputs import refuse_infinite, require_axes
+from toysae.metrics._inputs import refuse_infinite, refuse_nan, require_axes
 from toysae.metrics._progress import Report, reported
 from toysae.metrics.uncertainty import wilson
 
@@ -93,12 +93,13 @@ def feature_stability(
 
     Raises:
         ShapeError: not a matrix.
-        DataError: an infinite value, or a confidence outside (0, 1).
+        DataError: an infinite value, a threshold that is NaN, or a confidence outside (0, 1).
 
     Source: Wilson 1927 for the interval.
     """
     require_axes(best, "best", "[seeds, features]")
     refuse_infinite(best, "best")
+    refuse_nan(threshold, "threshold")
     n_found = (best > threshold).sum(dim=0)
     n_defined = (~best.isnan()).sum(dim=0)
     # Few different counts occur, however many features there are.

@@ -86,7 +86,7 @@ def co_occurring(
 
     Raises:
         ShapeError: not two axes.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
     """
     fired = indicators(columns(coefficients, "coefficients", threshold))
     joint = (fired.T @ fired).tocoo()
@@ -130,7 +130,7 @@ def composition_kinds(
 
     Raises:
         ShapeError: different samples, or a score of other latents or features.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
     """
     truth = columns(coefficients, "coefficients")
     codes = indicators(columns(latents, "latents", threshold))

@@ -10,6 +10,7 @@ from torch import Tensor
 from toysae.metrics._dictionaries.best_partners import best_partners
 from toysae.metrics._dictionaries.screening import Similarity
 from toysae.metrics._directions import Directions, unit_rows_of_pair
+from toysae.metrics._inputs import refuse_nan
 from toysae.metrics._progress import Report
 
 
@@ -266,7 +267,11 @@ def multiplicity(best: MaxCosine, threshold: float) -> Multiplicity:
     Returns:
         Counts, coverage in [0, 1] and effective number (at least 1) on either side; coverage is
         NaN where either dictionary is empty, the effective number where nobody votes.
+
+    Raises:
+        DataError: a threshold that is NaN.
     """
+    refuse_nan(threshold, "threshold")
 
     def votes(value: Tensor, index: Tensor, partners: Tensor) -> Votes:
         counts = torch.bincount(index[value > threshold], minlength=len(partners))

@@ -123,7 +123,7 @@ def _adjusted(
     defined = ~torch.isnan(adjusted)
     tests = adjusted[defined].cpu().numpy()
     if ((tests < 0) | (tests > 1)).any():
-        raise DataError("p_values leave [0, 1]: expected probabilities")
+        raise DataError(f"p_values from {tests.min()} to {tests.max()}: expected [0, 1]")
     n_unseen = 0 if family is None else family - len(tests)
     if n_unseen < 0:
         raise ShapeError(
