@@ -69,7 +69,7 @@ class CycleConsistency:
     n_detours: int
     """Latents of `a` that have a partner by the detour."""
     n_a: int
-    """Latents of `a` that could be matched."""
+    """Latents of `a` that could be matched; 0 where `b` or `c` has none."""
 
     @property
     def share(self) -> float:
@@ -167,7 +167,7 @@ def cycle_consistency(a_to_b: Matching, b_to_c: Matching, a_to_c: Matching) -> C
         a_to_c: matching of the first with the third.
 
     Returns:
-        The consistent latents; the share is NaN where `a` has nothing to match.
+        The consistent latents; the share is NaN where any of the three has nothing to match.
 
     Raises:
         ShapeError: matchings of different dictionaries, by the number of their rows.
@@ -185,9 +185,8 @@ def cycle_consistency(a_to_b: Matching, b_to_c: Matching, a_to_c: Matching) -> C
         )
     detour = _follow(b_to_c, _follow(a_to_b, a_to_c.rows))
     by_detour = _follow(b_to_c, a_to_b.cols)
-    return CycleConsistency(
-        a_to_c.rows[detour == a_to_c.cols], int((by_detour >= 0).sum()), a_to_b.n_rows
-    )
+    n_a = a_to_b.n_rows if a_to_b.n_cols and a_to_c.n_cols else 0
+    return CycleConsistency(a_to_c.rows[detour == a_to_c.cols], int((by_detour >= 0).sum()), n_a)
 
 
 def _follow(matching: Matching, rows: Tensor) -> Tensor:

@@ -92,16 +92,11 @@ def match(
 ) -> Matching:
     """The matching of kept rows with the largest total of `max(similarity(cos), 0)`."""
     if len(a.unit) * len(b.unit) <= FEW_PAIRS:
-        return as_matching(assign(similarity(cosines(a, b))))
+        pairs = assign(similarity(cosines(a, b)))
+        sizes = len(a.unit), len(b.unit)
+        return Matching(pairs.rows, pairs.cols, pairs.similarity, *sizes, bound=pairs.bound)
     best = heaviest_matching(a.unit, b.unit, similarity, report)
     used = best.gain > NEGLIGIBLE
     rows, cols, gain = a.index[best.rows[used]], b.index[best.columns[used]], best.gain[used]
     bound = max(best.price - gain.sum().item(), 0.0)
     return Matching(rows, cols, gain, len(a.unit), len(b.unit), bound=bound)
-
-
-def as_matching(pairs: Assignment) -> Matching:
-    """The pairs of a table of cosines, as a matching of dictionaries."""
-    return Matching(
-        pairs.rows, pairs.cols, pairs.similarity, pairs.n_rows, pairs.n_cols, bound=pairs.bound
-    )
