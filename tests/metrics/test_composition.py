@@ -77,8 +77,8 @@ class TestComposedScore:
         # The residual (.25, .15, .111803) on e1 has cosine .8006 with e2, and in three dimensions
         # a cosine is uniform on [-1, 1].
         t = 0.25 / math.sqrt(1 - 0.95**2)
-        score = composition.composed_score(tensor([[0.95, 0.25, 0.15, 0.111803]]), E4)
-        assert score.p_value.item() == pytest.approx(1 - ((1 + t) / 2) ** 3, abs=1e-5)
+        score = composition.composed_score(tensor([[0.95, 0.25, 0.15, math.sqrt(0.0125)]]), E4)
+        assert score.p_value.item() == pytest.approx(1 - ((1 + t) / 2) ** 3, abs=1e-6)
         assert not score.is_composed.item()
 
     @pytest.mark.parametrize(
@@ -234,14 +234,14 @@ class TestComposedScore:
 
     def test_orthogonal_matching_pursuit_would_take_the_wrong_features(self) -> None:
         """Greedy from the best single feature: cosine .883883; the best pair: 1."""
-        features = tensor([[1, 0, 0], [0, 1, 0], [0.6, 0.6, 0.529]])
+        features = tensor([[1, 0, 0], [0, 1, 0], [0.6, 0.6, math.sqrt(0.28)]])
         latent = tensor([[HALF, HALF, 0]])
         greedy = orthogonal_mp(features.T.numpy(), latent[0].numpy(), n_nonzero_coefs=2)
         fit = greedy @ features.numpy()
-        assert fit @ latent[0].numpy() / np.linalg.norm(fit) == pytest.approx(0.883883, abs=1e-4)
+        assert fit @ latent[0].numpy() / np.linalg.norm(fit) == pytest.approx(0.883883, abs=1e-6)
         assert 2 in np.flatnonzero(greedy)
         score = composition.composed_score(latent, features)
-        assert score.s2.item() == pytest.approx(1)
+        assert score.s2.item() == pytest.approx(1, abs=1e-6)
         assert score.pair.tolist() == [[0, 1]]
 
     def test_pairs_that_never_meet_are_left_out(self) -> None:
