@@ -44,7 +44,8 @@ def hungarian(
         b: dictionary `[m, d]`.
         alive_a: bool mask `[n]`; other rows are not matched nor counted.
         alive_b: bool mask `[m]`; other rows are not matched nor counted.
-        report: told how far the comparison of large dictionaries is, the longest part.
+        report: told how far the matching of large dictionaries is: tiles of the table that are
+            done, and all that are known to come. It grows where prices must be raised once more.
 
     Returns:
         The matching; its sums and means are NaN where either side has nothing to match.
@@ -75,7 +76,8 @@ def hungarian_abs(
         b: dictionary `[m, d]`.
         alive_a: bool mask `[n]`; other rows are not matched nor counted.
         alive_b: bool mask `[m]`; other rows are not matched nor counted.
-        report: told how far the comparison of large dictionaries is, the longest part.
+        report: told how far the matching of large dictionaries is: tiles of the table that are
+            done, and all that are known to come. It grows where prices must be raised once more.
 
     Returns:
         The matching; its sums and means are NaN where either side has nothing to match.
