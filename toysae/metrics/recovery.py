@@ -98,6 +98,8 @@ def feature_recovery(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either, or a threshold that is NaN.
+
+    Source: recall of features, SAE folklore.
     """
     refuse_nan(threshold, "threshold")
     truth, latents = unit_rows_of_pair(features, decoder, None, alive, ("features", "decoder"))
@@ -130,6 +132,8 @@ def angle_to_nearest(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
+
+    Source: textbook.
     """
     latents, targets = unit_rows_of_pair(
         decoder, directions, alive, names=("decoder", "directions")

@@ -55,11 +55,14 @@ def energy(weights: Tensor) -> Energy:
         weights: of unit features, `[m, k]`; 0 for those not used, NaN for undefined latents.
 
     Returns:
-        One entry a latent; NaN where all weights are 0 or any is NaN.
+        One entry a latent, shares in [0, 1] and effective numbers of at least 1; NaN where all
+        weights are 0 or any is NaN.
 
     Raises:
         ShapeError: not two axes.
         DataError: infinity.
+
+    Source: Shannon 1948 for the entropy; participation ratio.
     """
     require_axes(weights, "weights", "[latents, features of each]")
     weights = weights.detach().to(torch.float64)

@@ -217,6 +217,8 @@ def max_abs_cosine(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
+
+    Source: as `max_cosine`.
     """
     return _best(*unit_rows_of_pair(a, b, alive_a, alive_b), block, torch.abs, report)
 
@@ -249,6 +251,8 @@ def mutual_nearest(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
+
+    Source: textbook, mutual nearest neighbours.
     """
     best = max_cosine(a, b, alive_a=alive_a, alive_b=alive_b, block=block, report=report)
     return best.mutual_nearest
@@ -270,6 +274,8 @@ def multiplicity(best: MaxCosine, threshold: float) -> Multiplicity:
 
     Raises:
         DataError: a threshold that is NaN.
+
+    Source: toysae; Simpson 1949 and Shannon 1948 for the effective numbers.
     """
     refuse_nan(threshold, "threshold")
 

@@ -96,6 +96,8 @@ def bonferroni_z(n_tests: int, level: float = 0.05) -> float:
 
     Raises:
         DataError: no tests, or a level outside (0, 1).
+
+    Source: Dunn 1961.
     """
     if n_tests < 1 or not 0 < level < 1:
         raise DataError(
