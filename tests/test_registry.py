@@ -25,7 +25,7 @@ from tests.metrics import cases as metric_cases
 from tests.metrics.case import Case, Rng, normal
 from tests.metrics.draw import SEEDS
 from toysae.diagnostics.registry import DIAGNOSTICS
-from toysae.metrics.registry import INVARIANCES, METRICS, Metric
+from toysae.metrics.registry import INVARIANCES, METRICS, SECTIONS, Metric
 
 REGISTERED = METRICS + DIAGNOSTICS
 # Functions that prepare what metrics take or arrange what they give.
@@ -39,6 +39,11 @@ HELPERS = {
     "in_metric",
     "standardized",
 }
+
+# Sections of which some functions leave the source to their record.
+SOURCE_IN_THE_RECORD = {
+    "cofiring", "communities", "density", "outputs", "positions", "profiles", "reconstruction",
+}  # fmt: skip
 
 # Many metrics times many properties: a few draws of each are enough.
 FEW = settings(max_examples=12)
@@ -165,6 +170,12 @@ def test_records_are_complete(metric: Metric) -> None:
         assert "\n" not in text
     two_sided = "b" in CASES[metric.name].sides
     assert (metric.symmetric is None) == (not two_sided)
+
+
+@pytest.mark.parametrize("section", sorted(SECTIONS.keys() - SOURCE_IN_THE_RECORD))
+def test_docstrings_name_their_source(section: str) -> None:
+    for metric in SECTIONS[section]:
+        assert "Source:" in (inspect.getdoc(metric.function) or ""), metric.name
 
 
 @pytest.mark.parametrize("metric", by_name())

@@ -11,7 +11,8 @@ import math
 from collections.abc import Mapping
 
 from toysae.results.files import Row
-from toysae.results.measurements import EvaluationWorld, Measurement, measure_member
+from toysae.results.measurements import EvaluationWorld, Measurement
+from toysae.results.recovery_measurements import measure_recovery
 from toysae.saes.base import SAE
 from toysae.saes.nulls import (
     identity_sae,
@@ -69,7 +70,7 @@ def measure_nulls(
         By name: `TRAINED` first, then the nulls, then those that are given.
     """
     every = {TRAINED: sae, **null_saes(sae, world, seed), **(given or {})}
-    return {name: measure_member(each, world) for name, each in every.items()}
+    return {name: measure_recovery(each, world) for name, each in every.items()}
 
 
 def null_rows(measured: Mapping[str, Measurement]) -> list[Row]:

@@ -15,8 +15,9 @@ from toysae.checkpoints.saelens import save
 from toysae.metrics.uncertainty import seed_interval
 from toysae.results.files import Row
 from toysae.results.layout import NULLS, config_hash
-from toysae.results.measurements import EvaluationWorld, Measurement, measure_member
+from toysae.results.measurements import EvaluationWorld, Measurement
 from toysae.results.null_measurements import measure_nulls, null_rows
+from toysae.results.recovery_measurements import measure_recovery
 from toysae.results.run import RunDirectory, open_run
 from toysae.results.wandb_mirror import mirror
 from toysae.runs.training import TrainedRun
@@ -74,7 +75,7 @@ def _world(run: TrainedRun, seed: int) -> EvaluationWorld:
 
 
 def _measure(run: TrainedRun, seed: int) -> Measurement:
-    return measure_member(run.saes[seed], _world(run, seed))
+    return measure_recovery(run.saes[seed], _world(run, seed))
 
 
 def _nulls(run: TrainedRun, seed: int) -> list[Row]:

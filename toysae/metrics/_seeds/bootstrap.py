@@ -120,7 +120,8 @@ def bootstrap_interval(
 ) -> Interval:
     """Bias-corrected and accelerated bootstrap interval of any statistic over seeds.
 
-    Too narrow for few seeds: for a mean of fewer than about 20 use `seed_interval`.
+    Bounds are percentiles of the resampled statistic, and in its range. Too narrow for few seeds:
+    for a mean of fewer than about 20 use `seed_interval`.
 
     Args:
         values: one number a seed, `[n]`.
@@ -224,11 +225,13 @@ def hierarchical_bootstrap(
         report: called as `(seeds done, seeds)`.
 
     Returns:
-        The distribution; without resamples for fewer than two seeds.
+        The distribution, in the range of the items; without resamples for fewer than two seeds.
 
     Raises:
         ShapeError: items of a seed with other than one axis.
         DataError: NaN or infinity, or a seed without items.
+
+    Source: Davison and Hinkley 1997, section 3.8.
     """
     samples = [numbers(values, f"items[{i}]") for i, values in enumerate(items)]
     n = len(samples)
