@@ -142,6 +142,7 @@ class TestReconstruction:
         assert none.dead_latents == 2
 
 
+@pytest.mark.saelens
 class TestPackage:
     """Held to sae-lens itself, which counts in float32."""
 
