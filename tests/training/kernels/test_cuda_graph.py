@@ -104,7 +104,7 @@ class TestStep:
         as_on_a_gpu(monkeypatch)
         if setting.startswith("frozen") and "W_enc" not in self.family(name).param_shapes(4, 6):
             pytest.skip("encoder and decoder are one: neither can be frozen alone")
-        trainer = replace(TRAINER, **SETTINGS[setting])
+        trainer = replace(TRAINER, dead_window=20, **SETTINGS[setting])
         kernel, state, chunk = start(self.family(name), trainer)
         with NoReadBack():
             kernel.step(state, chunk, 0)
@@ -117,7 +117,9 @@ class TestStep:
             kernel.step(state, chunk, 0)
 
     def test_changes_the_state_where_it_lies(self, name):
-        kernel, state, chunk = start(self.family(name), replace(TRAINER, dead_latents="ghost"))
+        kernel, state, chunk = start(
+            self.family(name), replace(TRAINER, dead_latents="ghost", dead_window=20)
+        )
         before = {key: (t.data_ptr(), t.clone()) for key, t in tensors_of(state).items()}
         kernel.step(state, chunk, 0)
         after = tensors_of(state)
@@ -127,8 +129,12 @@ class TestStep:
     def test_from_buffers_and_a_counter_it_is_the_same(self, name, monkeypatch):
         """The captured body, run without a graph, over chunks of two lengths."""
         as_on_a_gpu(monkeypatch)
-        kernel, eager, chunk = start(self.family(name), replace(TRAINER, dead_latents="ghost"))
-        _, state, _ = start(self.family(name), replace(TRAINER, dead_latents="ghost"))
+        kernel, eager, chunk = start(
+            self.family(name), replace(TRAINER, dead_latents="ghost", dead_window=20)
+        )
+        _, state, _ = start(
+            self.family(name), replace(TRAINER, dead_latents="ghost", dead_window=20)
+        )
         shorter = replace(
             chunk,
             x=chunk.x[:, :3],
@@ -240,7 +246,12 @@ def test_memory_of_a_graph_is_free_once_its_kernel_is_gone(monkeypatch):
 def test_next_data_are_drawn_during_a_chunk_but_not_during_a_capture(monkeypatch):
     """A capture bears no other work on the GPU; chunks of 4 and then of 5 steps make for two."""
     trainer = replace(
-        TRAINER, steps=45, history_points=10, dead_latents="resample", resample_every=4
+        TRAINER,
+        steps=45,
+        history_points=10,
+        dead_latents="resample",
+        resample_every=4,
+        dead_window=8,
     )
     some = members(3, trainer=trainer)
     expected = train(some, "reference")

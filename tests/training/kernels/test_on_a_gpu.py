@@ -79,7 +79,10 @@ def close(a, b):
 @pytest.mark.parametrize("treatment", TREATMENTS)
 def test_graph_is_the_eager_step(name, treatment, device):
     """Parameters, moments, silent steps, control, and losses, clipped and controlled."""
-    family, trainer = SAES[name](n_latents=6), replace(TRAINER, dead_latents=treatment)
+    family, trainer = (
+        SAES[name](n_latents=6),
+        replace(TRAINER, dead_latents=treatment, dead_window=20),
+    )
     kernel, eager, chunk = start(family, trainer, device=device)
     _, state, _ = start(family, trainer, device=device)
     chunk = on(chunk, device)
