@@ -204,8 +204,6 @@ def test_errors() -> None:
         of(np.eye(3), min_firings=-1)
     with pytest.raises(DataError, match="no samples"):
         of(np.zeros((0, 3)))
-    bad = SparseCodes(
-        torch.tensor([0, 1]), torch.tensor([0], dtype=torch.int32), torch.tensor([torch.nan]), 1
-    )
-    with pytest.raises(DataError, match="NaN"):
-        sparse_collinearity(bad)
+    for density in (-0.1, np.nan):
+        with pytest.raises(ConfigError, match="density="):
+            of(np.eye(3)).dense(density)

@@ -140,11 +140,9 @@ class TestPublishedDefinitions:
         assert alive.shares.tolist() == pytest.approx([0.8, 0.6, 0.6, 0.2])
         assert alive.n_samples == 12
 
-    def test_nan_in_codes_is_refused(self) -> None:
-        codes = SparseCodes.from_dense(torch.ones(2, 2))
-        codes.values[0] = math.nan
+    def test_nan_is_refused(self) -> None:
         with pytest.raises(DataError, match="NaN"):
-            density.alive_by_definition(codes)
+            density.alive_by_definition(tensor([[1, math.nan]]))
 
 
 class TestDead:
@@ -210,6 +208,16 @@ class TestDense:
         silent = density.dense_latents(density.density(torch.zeros(4, 3)))
         assert (silent.share_of_latents, silent.n_dense) == (0, 0)
         assert math.isnan(silent.share_of_density)
+
+    @pytest.mark.parametrize("above", [-0.1, 1.1, math.nan])
+    def test_a_share_outside_its_range_is_refused(self, above: float) -> None:
+        with pytest.raises(DataError, match="above="):
+            density.dense_latents(density.density(torch.ones(4, 3)), above)
+
+    @pytest.mark.parametrize("below", [-1.1, 0.5, math.nan])
+    def test_a_cosine_outside_its_range_is_refused(self, below: float) -> None:
+        with pytest.raises(DataError, match="below="):
+            density.antipodal_pairs(torch.eye(3), below=below)
 
     def test_antipodal_pairs(self) -> None:
         # cos(0, 2) = -1, cos(1, 4) = -.96 exactly, cos(3, .) above -.9.

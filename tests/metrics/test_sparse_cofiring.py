@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from toysae.errors import ShapeError
+from toysae.errors import DataError, ShapeError
 from toysae.metrics import cofiring
 from toysae.metrics._firing import best_cofiring, count_blocks
 from toysae.metrics._tables import best_along_rows
@@ -213,3 +213,5 @@ def test_bad_input_is_refused() -> None:
         cofiring.best_cofiring(first, first, -1)
     with pytest.raises(ShapeError, match="expected one of jaccard, dice, phi"):
         cofiring.cofiring_pairs(first, first, 0.1, "cosine")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="above=nan"):
+        cofiring.cofiring_pairs(first, first, math.nan)

@@ -22,7 +22,6 @@ from toysae.diagnostics._large.work import Work
 from toysae.diagnostics._relations import relations_of
 from toysae.diagnostics.collinearity import Collinearity, Reason
 from toysae.errors import ConfigError, DataError
-from toysae.metrics._inputs import refuse_non_finite
 from toysae.metrics._progress import Report
 from toysae.metrics.codes import SparseCodes
 
@@ -59,7 +58,13 @@ class SparseCollinearity:
     n_samples: int
 
     def dense(self, density: float = 0.1) -> Tensor:
-        """`[m]` mask of the latents that fire on more than a share of all samples."""
+        """`[m]` mask of the latents that fire on more than a share of all samples.
+
+        Raises:
+            ConfigError: a density outside 0 to 1.
+        """
+        if not 0 <= density <= 1:
+            raise ConfigError(f"density={density}: allowed are 0 to 1")
         return self.firings > density * self.n_samples
 
 
@@ -88,13 +93,12 @@ def sparse_collinearity(
 
     Raises:
         ConfigError: `min_firings` is negative.
-        DataError: no samples, or NaN or infinite values.
+        DataError: no samples.
     """
     if min_firings < 0:
         raise ConfigError(f"min_firings={min_firings}: allowed are 0 and above")
     if codes.n_samples == 0:
         raise DataError("codes hold no samples: collinearity needs at least one")
-    refuse_non_finite(codes.values, "values")
     firings = codes.firings
     used = firings >= max(min_firings, 1)
     size = int(used.sum())

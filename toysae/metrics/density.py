@@ -136,7 +136,7 @@ def density(latents: Tensor | SparseCodes, threshold: float = 0.0) -> Density:
 
     Raises:
         ShapeError: not two axes.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
     """
     if isinstance(latents, SparseCodes):
         firings, n_samples = _firings_of_codes(latents, threshold), latents.n_samples
@@ -169,7 +169,7 @@ def mean_l0(latents: Tensor | SparseCodes, threshold: float = 0.0) -> float:
 
     Raises:
         ShapeError: not two axes.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
     """
     if isinstance(latents, SparseCodes):
         n_firings = int(_firings_of_codes(latents, threshold).sum())
@@ -268,8 +268,13 @@ def dense_latents(found: Density, above: float = 0.1) -> DenseLatents:
     Returns:
         The mask, and the shares of latents and of all firings, in [0, 1].
 
+    Raises:
+        DataError: `above` outside [0, 1].
+
     Source: SAEBench; Sun et al. 2025, arXiv 2506.15679.
     """
+    if not 0 <= above <= 1:
+        raise DataError(f"above={above}: expected a share of the samples in [0, 1]")
     mask = found.frequency > above
     total = found.frequency.sum()
     defined = ~found.frequency.isnan()
@@ -289,24 +294,26 @@ def antipodal_pairs(
     Args:
         decoder: `[m, d]`, rows are vectors; zero rows are left out.
         among: latents to look at, bool `[m]`, such as `dense_latents(...).mask`; all by default.
-        below: cosine below which a pair is antipodal, strictly.
+        below: cosine below which a pair is antipodal, strictly; in [-1, 0].
 
     Returns:
         The pairs, the most opposite first.
 
     Raises:
         ShapeError: not two axes, or a mask of another length.
-        DataError: NaN or infinity, or a mask that is not bool.
+        DataError: NaN or infinity, a mask that is not bool, or `below` outside [-1, 0].
 
     Source: Sun et al. 2025, arXiv 2506.15679.
     """
+    if not -1 <= below <= 0:
+        raise DataError(f"below={below}: expected a cosine in [-1, 0]")
     if among is not None:
         require_bool(among, "among", (len(decoder),))
     kept = unit_rows(decoder, "decoder", among)
     pairs, cosines = [kept.index.new_zeros(0, 2)], [kept.unit.new_zeros(0)]
     for rows in row_blocks(len(kept.unit), _DICTIONARY_ROWS_AT_ONCE):
         table = (kept.unit[rows] @ kept.unit[rows.start :].T).clamp_(-1, 1).triu(1)
-        opposite = (table < min(below, 0.0)).nonzero()
+        opposite = (table < below).nonzero()
         pairs.append(kept.index[opposite + rows.start])
         cosines.append(table[opposite[:, 0], opposite[:, 1]])
     cosine, order = torch.cat(cosines).sort(stable=True)

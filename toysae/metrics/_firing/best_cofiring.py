@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from toysae.errors import ShapeError
+from toysae.errors import DataError, ShapeError
 from toysae.metrics._directions import Partners
 from toysae.metrics._firing.association import Cofiring, cofiring
 from toysae.metrics._firing.cofiring_kernel import DICE, JACCARD, PHI, best_in_block, pairs_above
@@ -162,8 +162,11 @@ def cofiring_pairs(
 
     Raises:
         ShapeError: different samples, a negative minimum, or an unknown coefficient.
+        DataError: `above` is NaN.
     """
     require_minimum(minimum)
+    if math.isnan(above):
+        raise DataError("above=nan: expected the number that the coefficient of a pair must exceed")
     if coefficient not in _KINDS:
         raise ShapeError(f"coefficient={coefficient!r}: expected one of {', '.join(_KINDS)}")
     block = Block(_KINDS[coefficient], a, b, minimum)
