@@ -217,6 +217,31 @@ def test_readout_on_four_sets_of_predictors() -> None:
     assert float(fits.components.beta.norm()) == pytest.approx(float(readout.norm()))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_components_without_variance_have_no_coefficient(dtype: torch.dtype) -> None:
+    """Hidden samples in a plane of five dimensions: beyond two components all is rounding."""
+    rng = np.random.default_rng(0)
+    coefficients = torch.from_numpy(rng.exponential(size=(60, 2)))
+    features = torch.from_numpy(rng.normal(size=(2, 5)))
+    hidden = (coefficients @ features + 3).to(dtype)
+    y = hidden @ torch.ones(5, dtype=dtype) + torch.from_numpy(rng.normal(size=60)).to(dtype)
+    found = readout_fits(coefficients, coefficients, hidden, y, torch.tensor([0, 1]))
+    assert found.n_components == 2
+    assert found.components.beta.isnan().tolist() == [False, False, True, True, True]
+    assert found.components.standard_errors.isnan().tolist() == [False, False, True, True, True]
+    # The plane of the components is that of the features, so the fit is the same.
+    assert found.components.r_squared == pytest.approx(found.features.r_squared, abs=1e-5)
+    assert found.components.minimum_norm.abs().max() < 10
+
+
+def test_a_hidden_space_without_variance_has_no_component() -> None:
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 2)))
+    found = readout_fits(x, x, torch.ones(6, 3), x[:, 0], torch.tensor([0, 1]))
+    assert found.n_components == 0
+    assert found.components.beta.isnan().all()
+    assert found.components.r_squared == 0
+
+
 @pytest.mark.parametrize("variance", [-1.0, math.nan, math.inf])
 def test_variances_are_checked(variance: float) -> None:
     with pytest.raises(DataError, match="expected finite numbers"):

@@ -100,8 +100,8 @@ class ReadoutFits:
         latents: on all latents.
         matched: on the best latent of each feature alone, in the order of `matched_latents`.
         matched_latents: those latents, ascending.
-        components: on the principal components of the hidden space; its betas estimate
-            `<a, pc_k>`.
+        components: on the principal components of the hidden space that have variance beyond
+            rounding; its betas estimate `<a, pc_k>` and are NaN for the other components.
     """
 
     features: Regression
@@ -109,6 +109,11 @@ class ReadoutFits:
     matched: Regression
     matched_latents: Tensor
     components: Regression
+
+    @property
+    def n_components(self) -> int:
+        """Components with variance beyond rounding, those that the readout is regressed on."""
+        return self.components.n_identifiable
 
 
 def coefficient_errors(
@@ -194,8 +199,12 @@ def readout_fits(
         y: `[N]`, the readout.
         match: `[n]` int64, the best latent of each feature; -1 for none.
 
+    Returns:
+        Four regressions with an intercept; NaN for coefficients that the data do not determine,
+        and for those of components without variance.
+
     Raises:
-        ShapeError: shapes that do not fit together.
+        ShapeError: shapes that do not fit together, or a single sample.
         DataError: NaN or infinite values, or no feature with a latent.
     """
     c, z = as_matrix(coefficients, "coefficients"), as_matrix(latents, "latents")
@@ -213,8 +222,19 @@ def readout_fits(
         latents=readout_regression(latents, y),
         matched=readout_regression(latents[:, chosen.to(z.device)], y),
         matched_latents=chosen,
-        components=readout_regression(x @ pca(x).components.T, y),
+        components=readout_regression(_scores(x, resolution(hidden)), y),
     )
+
+
+def _scores(x: Tensor, eps: float) -> Tensor:
+    """Coordinates of samples on their principal components; 0 where they are rounding alone.
+
+    Beyond the rank of `x` a coordinate is the rounding of the stored numbers: as a predictor it
+    would fit noise with a coefficient of any size.
+    """
+    found = pca(x)
+    lengths = (found.eigenvalues * (len(x) - 1)).sqrt()
+    return torch.where(lengths > 4 * eps * x.norm(), x @ found.components.T, 0.0)
 
 
 def attenuation_factor(variance: float, error_variance: float) -> float:
