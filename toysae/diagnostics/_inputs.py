@@ -11,9 +11,15 @@ from toysae.errors import DataError, ShapeError
 ArrayLike = Tensor | np.ndarray
 
 
+def as_tensor(values: ArrayLike) -> Tensor:
+    """`values` in the type that they are stored in, without a gradient."""
+    # The copy keeps torch from warning about read-only arrays such as memory maps.
+    return values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.array(values))
+
+
 def as_matrix(values: ArrayLike, name: str) -> Tensor:
     """`values` as a finite float64 matrix with at least one row and one column."""
-    matrix = _as_tensor(values).to(torch.float64)
+    matrix = as_tensor(values).to(torch.float64)
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise ShapeError(f"{name} of shape {tuple(matrix.shape)}: expected a non-empty matrix")
     return _finite(matrix, name)
@@ -26,7 +32,7 @@ def as_vector(values: ArrayLike, name: str, length: int) -> Tensor:
 
 def as_raw_vector(values: ArrayLike, name: str, length: int) -> Tensor:
     """`values` as a float64 vector of the given length, in which NaN says undefined."""
-    vector = _as_tensor(values).to(torch.float64)
+    vector = as_tensor(values).to(torch.float64)
     if vector.shape != (length,):
         raise ShapeError(f"{name} of shape {tuple(vector.shape)}: expected [{length}]")
     return vector
@@ -42,7 +48,7 @@ def as_directions(values: ArrayLike, d_hidden: int) -> Tensor:
 
 def resolution(values: ArrayLike) -> float:
     """Relative rounding error of the numbers in `values`, from the type they are stored in."""
-    dtype = _as_tensor(values).dtype
+    dtype = as_tensor(values).dtype
     return torch.finfo(dtype if dtype.is_floating_point else torch.float64).eps
 
 
@@ -54,11 +60,6 @@ def center(values: Tensor) -> tuple[Tensor, Tensor]:
     shifted = values - values[0]
     mean = shifted.mean(0)
     return shifted - mean, values[0] + mean
-
-
-def _as_tensor(values: ArrayLike) -> Tensor:
-    # The copy keeps torch from warning about read-only arrays such as memory maps.
-    return values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.array(values))
 
 
 def _finite(values: Tensor, name: str) -> Tensor:

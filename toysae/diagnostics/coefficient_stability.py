@@ -14,7 +14,14 @@ import torch
 from sklearn.linear_model import LassoCV
 from torch import Tensor
 
-from toysae.diagnostics._inputs import ArrayLike, as_matrix, as_raw_vector, as_vector, center
+from toysae.diagnostics._inputs import (
+    ArrayLike,
+    as_matrix,
+    as_raw_vector,
+    as_tensor,
+    as_vector,
+    center,
+)
 from toysae.diagnostics.coefficients import readout_regression
 from toysae.errors import ConfigError, DataError, ShapeError
 
@@ -122,7 +129,8 @@ def bootstrap_coefficients(
         sequence_length: samples of a sequence; 1 where samples are independent.
 
     Returns:
-        `[n_resamples, k]`; NaN where a resample does not identify a coefficient.
+        `[n_resamples, k]`; NaN where a resample does not identify a coefficient, by the rounding of
+        the type that the predictors are stored in.
 
     Raises:
         ShapeError: lengths that differ, or `N` is no multiple of the sequence length.
@@ -139,12 +147,13 @@ def bootstrap_coefficients(
             f"{len(matrix)} samples in sequences of {sequence_length}: expected whole sequences"
         )
     rng = np.random.default_rng(seed)
+    stored = as_tensor(predictors)
     sequences = torch.arange(len(matrix)).view(-1, sequence_length)
     betas = []
     for _ in range(n_resamples):
         drawn = torch.from_numpy(rng.integers(len(sequences), size=len(sequences)))
         rows = sequences[drawn].flatten().to(matrix.device)
-        betas.append(readout_regression(matrix[rows], target[rows]).beta)
+        betas.append(readout_regression(stored[rows], target[rows]).beta)
     return torch.stack(betas)
 
 

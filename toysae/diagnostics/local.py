@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from toysae.diagnostics._column_space import scale_columns
-from toysae.diagnostics._inputs import ArrayLike, as_matrix, resolution
+from toysae.diagnostics._inputs import ArrayLike, as_matrix, as_tensor, resolution
 from toysae.diagnostics.collinearity import vif
 from toysae.errors import ConfigError
 
@@ -68,7 +68,7 @@ def block_local_vif(x: ArrayLike, threshold: float = 0.05) -> LocalInflation:
     # Both norms bound the spectral one.
     bound = float(torch.minimum(between.norm(), between.abs().sum(1).max()))
 
-    original = x if isinstance(x, Tensor) else torch.as_tensor(np.array(x))
+    original = as_tensor(x)
     lowest, highest = torch.empty_like(scaled.lengths), torch.empty_like(scaled.lengths)
     for block in range(n_blocks):
         inside = blocks == block
