@@ -413,6 +413,16 @@ class TestJaccard:
         assert math.isnan(table.surviving_a)
         assert table.surviving_b == 1
 
+    def test_no_samples_is_undefined(self) -> None:
+        none = torch.ones(0, 2) > 0
+        pair = cofiring.cofiring(*cofiring.firing_counts(none, none))
+        for name in ("jaccard", "jaccard_chance", "jaccard_adjusted", "jaccard_max", "phi"):
+            assert getattr(pair, name).isnan().all(), name
+        assert pair.jaccard_shrunk().isnan().all()
+        assert pair.jaccard_wilson().isnan().all()
+        for function in (cofiring.jaccard, cofiring.wilson_jaccard, cofiring.shrunken_jaccard):
+            assert function(none, none).jaccard.isnan().all()
+
     def test_bad_input_is_refused(self) -> None:
         fires = torch.ones(4, 2, dtype=torch.bool)
         with pytest.raises(DataError, match=r"torch\.bool"):

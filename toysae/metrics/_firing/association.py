@@ -101,7 +101,7 @@ class Cofiring:
     @property
     def jaccard_chance(self) -> Tensor:
         """`expected_jaccard` of the two frequencies, in [0, 1]; NaN if neither ever fires."""
-        return expected_jaccard(self.n1 / self.n_samples, self.n2 / self.n_samples)
+        return _chance_of_both(self.n1 / self.n_samples, self.n2 / self.n_samples)
 
     @property
     def jaccard_adjusted(self) -> Tensor:
@@ -222,6 +222,11 @@ def expected_jaccard(p1: Tensor | float, p2: Tensor | float) -> Tensor:
         refuse_non_finite(p, name)
         if bool(((p < 0) | (p > 1)).any()):
             raise DataError(f"{name} leaves [0, 1]: expected firing probabilities")
+    return _chance_of_both(first, second)
+
+
+def _chance_of_both(first: Tensor, second: Tensor) -> Tensor:
+    """Overlap of independent firings with these frequencies; NaN where there are none."""
     joint = first * second
     return joint / (first + second - joint)
 
