@@ -75,6 +75,7 @@ class TestCofiring:
         for name in ("overlap", "lift", "pmi"):
             assert getattr(pair, name).isnan().tolist() == [True, True, False, False], name
         assert pair.pmi[3] == -math.inf
+        assert [pair.n_defined(name) for name in ("jaccard", "lift", "phi")] == [3, 2, 1]
 
     @pytest.mark.parametrize(
         ("successes", "union", "bound"),
@@ -322,6 +323,8 @@ class TestMagnitudes:
         assert found.ruzicka.isnan().tolist() == [[True, False], [False, False]]
         assert found.cosine.isnan().tolist() == [[True, True], [True, False]]
         assert found.pearson.isnan().all()
+        names = ("ruzicka", "cosine", "pearson")
+        assert [found.n_defined(name) for name in names] == [3, 1, 0]
         assert cofiring.magnitude_similarity(a[:0], b[:0]).cosine.isnan().all()
         with pytest.raises(ShapeError, match="samples"):
             cofiring.magnitude_similarity(a, b[:2])

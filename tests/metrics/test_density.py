@@ -11,6 +11,7 @@ from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
 from toysae.metrics import density
+from toysae.metrics._firing import antipodal
 from toysae.metrics.codes import SparseCodes
 
 from .draw import SEEDS, normal, tensor
@@ -225,11 +226,12 @@ class TestDense:
         found = density.antipodal_pairs(decoder)
         assert found.pairs.tolist() == [[0, 2], [1, 4]]
         assert found.cosine.tolist() == pytest.approx([-1, -0.96])
-        assert (found.n_latents, found.share_of_latents) == (5, 0.8)
+        assert (found.n_latents, found.n_zero, found.share_of_latents) == (5, 1, 0.8)
         strict = density.antipodal_pairs(tensor([[1, 0], [-1, 0]]), below=-1)
         assert strict.pairs.tolist() == []
         dense = torch.tensor([True, True, False, True, True, True])
         assert density.antipodal_pairs(decoder, dense).pairs.tolist() == [[1, 4]]
+        assert density.antipodal_pairs(decoder, dense & decoder.any(dim=1)).n_zero == 0
         loose = density.antipodal_pairs(decoder, below=-0.7)
         assert loose.pairs.tolist() == [
             [0, 2],
@@ -240,7 +242,7 @@ class TestDense:
     def test_antipodal_pairs_across_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         directions = normal(0, 7, 5)
         decoder = torch.cat([directions, -directions])
-        monkeypatch.setattr(density, "_DICTIONARY_ROWS_AT_ONCE", 3)
+        monkeypatch.setattr(antipodal, "_ROWS_AT_ONCE", 3)
         found = density.antipodal_pairs(decoder, below=-0.999)
         assert sorted(found.pairs.tolist()) == [[i, i + 7] for i in range(7)]
 

@@ -176,12 +176,13 @@ class TestDegenerate:
         x, x_hat = tensor([[0, 0], [3, 4]]), tensor([[1, 0], [3, 4]])
         assert reconstruction.normalized_mse(x, x_hat).mean.item() == 0
         assert reconstruction.normalized_mse(x, x_hat).ratio_of_sums.item() == pytest.approx(1 / 25)
+        assert reconstruction.normalized_mse(x, x_hat).n_defined.item() == 1
         cosine = reconstruction.mean_cosine(x, x_hat)
         assert math.isnan(cosine.per_sample[0])
         assert (cosine.n_defined.item(), cosine.mean.item()) == (1, pytest.approx(1))
         found = reconstruction.shrinkage(x, x_hat)
         assert math.isnan(found.norm_ratio[0])
-        assert found.mean_norm_ratio.item() == 1
+        assert (found.n_defined.item(), found.mean_norm_ratio.item()) == (1, 1)
 
     def test_all_zero(self) -> None:
         zero = torch.zeros(3, 2)

@@ -92,6 +92,8 @@ def test_best_partners_are_those_of_the_dense_tables(minimum: int) -> None:
     assert torch.equal(found.jaccard.a_to_b.partner, table.a_to_b_index)
     assert found.jaccard.mean_b_to_a == pytest.approx(table.mean_b_to_a)
     assert (found.surviving_a, found.surviving_b) == (table.surviving_a, table.surviving_b)
+    n_defined = (found.jaccard.n_defined_a, found.jaccard.n_defined_b)
+    assert n_defined == tuple(int((~best.isnan()).sum()) for best in (table.a_to_b, table.b_to_a))
     assert torch.equal(found.firings_b, table.firings_b)
     assert (found.n_samples, found.minimum) == (300, minimum)
 
@@ -194,6 +196,7 @@ def test_without_firings(shape: tuple[int, int]) -> None:
     silent, other = sparse(torch.zeros(shape)), sparse(torch.ones(shape[0], 2))
     found = cofiring.best_cofiring(silent, other)
     assert found.phi.a_to_b.similarity.isnan().all()
+    assert (found.phi.n_defined_a, found.phi.n_defined_b) == (0, 0)
     assert found.jaccard.b_to_a.partner.tolist() == [-1, -1]
     assert math.isnan(cofiring.cofiring_pairs(silent, other, 0.1).share)
     counts = cofiring.sparse_firing_counts(silent, other)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from toysae.errors import DataError
-from toysae.metrics._directions import row_blocks, unit_rows
+from toysae.metrics._directions import row_blocks
+from toysae.metrics._firing.antipodal import AntipodalPairs, antipodal_pairs
 from toysae.metrics._firing.firing import SAMPLES_AT_ONCE, fires, require_threshold
 from toysae.metrics._firing.published_firing import (
     AliveDefinitions,
@@ -23,7 +24,7 @@ from toysae.metrics._firing.published_firing import (
     alive_by_definition,
     l0_by_definition,
 )
-from toysae.metrics._inputs import finite, require_bool, require_same_width
+from toysae.metrics._inputs import finite, require_same_width
 from toysae.metrics.codes import SparseCodes
 
 __all__ = [
@@ -44,8 +45,6 @@ __all__ = [
     "mean_l0",
     "mean_weighted_l1",
 ]
-
-_DICTIONARY_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -104,24 +103,6 @@ class DenseLatents:
     def n_dense(self) -> int:
         """Number of dense latents."""
         return int(self.mask.sum())
-
-
-@dataclass(frozen=True)
-class AntipodalPairs:
-    """Pairs of latents whose directions are nearly opposite."""
-
-    pairs: Tensor
-    """The two rows of each pair, the lower first, `[p, 2]`, int64."""
-    cosine: Tensor
-    """Cosine of each pair, `[p]`, ascending."""
-    n_latents: int
-    """Latents that were compared."""
-
-    @property
-    def share_of_latents(self) -> float:
-        """Share of the compared latents that are in a pair; NaN for none."""
-        in_pairs = len(self.pairs.unique())
-        return in_pairs / self.n_latents if self.n_latents else math.nan
 
 
 def density(latents: Tensor | SparseCodes, threshold: float = 0.0) -> Density:
@@ -284,37 +265,3 @@ def dense_latents(found: Density, above: float = 0.1) -> DenseLatents:
         share_of_latents=mask[defined].double().mean().item(),
         share_of_density=(found.frequency[mask].sum() / total).item(),
     )
-
-
-def antipodal_pairs(
-    decoder: Tensor, among: Tensor | None = None, below: float = -0.9
-) -> AntipodalPairs:
-    """Pairs of latents with a cosine near -1: two halves of one signed direction.
-
-    Args:
-        decoder: `[m, d]`, rows are vectors; zero rows are left out.
-        among: latents to look at, bool `[m]`, such as `dense_latents(...).mask`; all by default.
-        below: cosine below which a pair is antipodal, strictly; in [-1, 0].
-
-    Returns:
-        The pairs, the most opposite first.
-
-    Raises:
-        ShapeError: not two axes, or a mask of another length.
-        DataError: NaN or infinity, a mask that is not bool, or `below` outside [-1, 0].
-
-    Source: Sun et al. 2025, arXiv 2506.15679.
-    """
-    if not -1 <= below <= 0:
-        raise DataError(f"below={below}: expected a cosine in [-1, 0]")
-    if among is not None:
-        require_bool(among, "among", (len(decoder),))
-    kept = unit_rows(decoder, "decoder", among)
-    pairs, cosines = [kept.index.new_zeros(0, 2)], [kept.unit.new_zeros(0)]
-    for rows in row_blocks(len(kept.unit), _DICTIONARY_ROWS_AT_ONCE):
-        table = (kept.unit[rows] @ kept.unit[rows.start :].T).clamp_(-1, 1).triu(1)
-        opposite = (table < below).nonzero()
-        pairs.append(kept.index[opposite + rows.start])
-        cosines.append(table[opposite[:, 0], opposite[:, 1]])
-    cosine, order = torch.cat(cosines).sort(stable=True)
-    return AntipodalPairs(torch.cat(pairs)[order], cosine, len(kept.unit))

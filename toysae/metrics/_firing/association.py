@@ -33,6 +33,10 @@ class Cofiring:
     n_samples: Tensor
     """Samples, `N`."""
 
+    def n_defined(self, coefficient: str) -> int:
+        """Pairs for which a coefficient, such as `"phi"`, is not NaN."""
+        return int((~torch.isnan(getattr(self, coefficient))).sum())
+
     @property
     def jaccard(self) -> Tensor:
         """`n11 / (n1 + n2 - n11)`, in [0, 1]; NaN if neither ever fires."""

@@ -43,6 +43,16 @@ class BothWays(NamedTuple):
         """Mean over the latents of `b` that have a partner."""
         return self.b_to_a.similarity.nanmean().item()
 
+    @property
+    def n_defined_a(self) -> int:
+        """Latents of `a` that have a partner."""
+        return int((self.a_to_b.partner >= 0).sum())
+
+    @property
+    def n_defined_b(self) -> int:
+        """Latents of `b` that have a partner."""
+        return int((self.b_to_a.partner >= 0).sum())
+
 
 @dataclass(frozen=True)
 class BestCofiring:
