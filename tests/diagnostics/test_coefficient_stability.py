@@ -180,6 +180,10 @@ def test_errors() -> None:
         coefficient_stability(torch.ones(3), torch.ones(3))
     with pytest.raises(ShapeError, match="estimate"):
         coefficient_stability(torch.ones(3, 2), torch.ones(3))
+    with pytest.raises(DataError, match="replicates hold infinite"):
+        coefficient_stability(torch.full((3, 2), math.inf), torch.ones(2))
+    with pytest.raises(DataError, match="estimate holds infinite"):
+        coefficient_stability(torch.ones(3, 2), torch.full((2,), -math.inf))
     with pytest.raises(ConfigError, match="penalties: found 0"):
         estimators(x, x[:, 0], penalties=(0,))
     with pytest.raises(DataError, match="5 folds"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from toysae.diagnostics.coefficients import implied_coefficients, readout_regression, sign_errors
 from toysae.diagnostics.collinearity import vif
 from toysae.errors import DataError, ShapeError
+from toysae.metrics.groups import by_group
 
 from ._designs import LONGLEY, PARENT_AND_CHILD, SMALL, SMALL_TARGET, with_correlation
 
@@ -174,9 +175,12 @@ def test_sign_errors_leave_out_what_has_no_sign() -> None:
         np.array([-1.0, 1.0, 0.0, NAN, 2.0]),
         np.array([1.0, NAN, 1.0, 1.0, 0.0]),
     )
-    assert found.wrong.tolist() == [True, False, False, False, True]
+    np.testing.assert_array_equal(found.wrong, [1, NAN, NAN, NAN, 1])
     assert found.defined.tolist() == [True, False, False, False, True]
     assert (found.n_defined, found.rate) == (2, 1.0)
+    # Signs that are undefined are no right ones, also in a group.
+    group = by_group(found.wrong, {"some": [0, 1, 2]})["some"]
+    assert (group.mean, group.n_defined, group.n_total) == (1.0, 1, 3)
     np.testing.assert_allclose(found.expected, [0.158655, NAN, NAN, NAN, 0], atol=1e-6)
     assert math.isnan(sign_errors(np.ones(1), np.zeros(1), np.ones(1)).rate)
 
@@ -275,3 +279,9 @@ def test_errors() -> None:
         implied_coefficients(np.eye(2), np.ones(3))
     with pytest.raises(ShapeError, match="reference"):
         sign_errors(np.ones(2), np.ones(3), np.ones(2))
+    with pytest.raises(DataError, match="standard_errors down to -1"):
+        sign_errors(np.ones(1), np.ones(1), -np.ones(1))
+    for name in ("beta", "reference"):
+        given_as = {"beta": np.ones(1), "reference": np.ones(1), name: np.array([math.inf])}
+        with pytest.raises(DataError, match=f"{name} holds infinite"):
+            sign_errors(**given_as, standard_errors=np.ones(1))

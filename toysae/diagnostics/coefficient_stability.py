@@ -83,14 +83,22 @@ def coefficient_stability(replicates: ArrayLike, estimate: ArrayLike) -> Stabili
         replicates: `[R, k]`, coefficients of each replicate; NaN where undefined.
         estimate: `[k]`, the coefficients in question; NaN where undefined.
 
+    Returns:
+        Mean, spread and signs of each coefficient over the replicates that define it.
+
     Raises:
         ShapeError: not two axes, or another number of coefficients.
+        DataError: infinite values.
+
+    Source: toysae.
     """
-    values = torch.as_tensor(replicates).detach().to(torch.float64)
+    values = as_tensor(replicates).to(torch.float64)
     if values.ndim != 2:
         raise ShapeError(
             f"replicates of shape {tuple(values.shape)}: expected [replicates, coefficients]"
         )
+    if bool(values.isinf().any()):
+        raise DataError("replicates hold infinite values: NaN says that a coefficient is undefined")
     reference = as_raw_vector(estimate, "estimate", values.shape[1])
     defined = ~values.isnan()
     n = defined.sum(0)
