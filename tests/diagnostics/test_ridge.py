@@ -80,11 +80,13 @@ def test_errors(function: object) -> None:
         function(x[0], PENALTIES)
     with pytest.raises(DataError, match="NaN"):
         function(x, np.array([np.nan]))
+    with pytest.raises(ShapeError, match=r"of shape \(\): expected one axis"):
+        function(x, np.array(0.1))
 
 
 def test_errors_of_single_functions() -> None:
     x = with_correlation(TIGHT, 20)
-    with pytest.raises(ConfigError, match=r"from 0 to 1\.0"):
+    with pytest.raises(ConfigError, match=r"shares=\[1\.5\]: allowed are values from 0 to 1\.0"):
         regularized_vif(x, np.array([1.5]))
     with pytest.raises(ShapeError, match=r"\[20\]"):
         ridge_trace(x, np.ones(3), PENALTIES)

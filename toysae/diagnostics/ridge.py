@@ -12,8 +12,15 @@ import torch
 from torch import Tensor
 
 from toysae.diagnostics._column_space import scale_columns
-from toysae.diagnostics._inputs import ArrayLike, as_matrix, as_vector, center, resolution
-from toysae.errors import ConfigError
+from toysae.diagnostics._inputs import (
+    ArrayLike,
+    as_matrix,
+    as_tensor,
+    as_vector,
+    center,
+    resolution,
+)
+from toysae.errors import ConfigError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class RidgeInflation:
     """Variance inflation of ridge regressions.
 
     Attributes:
-        penalties: `[l]`.
+        penalties: `[l]`; the shares where the correlations are shrunk.
         vif: `[l, k]`; NaN for constant columns and where there is no inverse.
         degrees_of_freedom: `[l]`, `Σ λ_i / (λ_i + penalty)` over the eigenvalues of `R`: from the
             rank at penalty 0 down to 0.
@@ -70,7 +77,7 @@ def ridge_vif(x: ArrayLike, penalties: ArrayLike) -> RidgeInflation:
     Source: Marquardt (1970), Technometrics 12(3).
     """
     spectrum = _Spectrum.of(x)
-    chosen = _penalties(penalties, float("inf"))
+    chosen = _between(penalties, "penalties", float("inf"))
     eigenvalues, vectors = spectrum.eigenvalues, spectrum.vectors
     weights = eigenvalues / (eigenvalues + chosen[:, None]).square()
     return RidgeInflation(
@@ -94,7 +101,7 @@ def ridge_trace(x: ArrayLike, y: ArrayLike, penalties: ArrayLike) -> RidgeTrace:
     Source: Hoerl & Kennard (1970), Technometrics 12(1).
     """
     spectrum = _Spectrum.of(x)
-    chosen = _penalties(penalties, float("inf"))
+    chosen = _between(penalties, "penalties", float("inf"))
     target, _ = center(as_vector(y, "y", len(spectrum.columns)))
     products = (spectrum.columns @ spectrum.vectors).T @ target
     products = torch.where(spectrum.eigenvalues > 0, products, 0.0)
@@ -123,7 +130,7 @@ def regularized_vif(x: ArrayLike, shares: ArrayLike) -> RidgeInflation:
         ConfigError: a share outside 0 to 1.
     """
     spectrum = _Spectrum.of(x)
-    chosen = _penalties(shares, 1.0)
+    chosen = _between(shares, "shares", 1.0)
     shrunk = (1 - chosen[:, None]) * spectrum.eigenvalues + chosen[:, None]
     values = (1 / shrunk) @ spectrum.vectors.square().T
     return RidgeInflation(chosen, spectrum.defined(values), spectrum.freedom(chosen / (1 - chosen)))
@@ -159,8 +166,11 @@ class _Spectrum:
         return torch.where(self.constant | ~values.isfinite(), torch.nan, values)
 
 
-def _penalties(values: ArrayLike, highest: float) -> Tensor:
-    chosen = as_vector(values, "penalties", len(values))
+def _between(values: ArrayLike, name: str, highest: float) -> Tensor:
+    given = as_tensor(values)
+    if given.ndim != 1:
+        raise ShapeError(f"{name} of shape {tuple(given.shape)}: expected one axis, such as [0.1]")
+    chosen = as_vector(given, name, len(given))
     if bool((chosen < 0).any()) or bool((chosen > highest).any()):
-        raise ConfigError(f"penalties={chosen.tolist()}: allowed are values from 0 to {highest}")
+        raise ConfigError(f"{name}={chosen.tolist()}: allowed are values from 0 to {highest}")
     return chosen

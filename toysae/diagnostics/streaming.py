@@ -60,6 +60,11 @@ class Components:
     effective_rank: float
     stable_rank: float
 
+    @property
+    def cumulative_variance_ratio(self) -> Tensor:
+        """`[d]`, share of the variance in the first 1, 2, ... components: ascending to 1."""
+        return self.explained_variance_ratio.cumsum(0)
+
 
 def batch_moments(x: ArrayLike) -> Moments:
     """Moments of one batch `[N, d]`, by two passes over it.
