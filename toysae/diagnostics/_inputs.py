@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toysae.errors import DataError, ShapeError
+from toysae.errors import ConfigError, DataError, ShapeError
 
 ArrayLike = Tensor | np.ndarray
 
@@ -61,6 +61,17 @@ def as_spectrum(eigenvalues: Tensor) -> Tensor:
             "what is below by rounding to 0"
         )
     return spectrum
+
+
+def as_numbers_between(values: ArrayLike, name: str, low: float, high: float) -> Tensor:
+    """`values` as a float64 vector of any length, all of them from `low` to `high`."""
+    given = as_tensor(values)
+    if given.ndim != 1:
+        raise ShapeError(f"{name} of shape {tuple(given.shape)}: expected one axis, such as [0.1]")
+    chosen = as_vector(given, name, len(given))
+    if bool(((chosen < low) | (chosen > high)).any()):
+        raise ConfigError(f"{name}={chosen.tolist()}: allowed are values from {low:g} to {high:g}")
+    return chosen
 
 
 def as_directions(values: ArrayLike, d_hidden: int) -> Tensor:

@@ -15,12 +15,11 @@ from toysae.diagnostics._column_space import scale_columns
 from toysae.diagnostics._inputs import (
     ArrayLike,
     as_matrix,
-    as_tensor,
+    as_numbers_between,
     as_vector,
     center,
     resolution,
 )
-from toysae.errors import ConfigError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def ridge_vif(x: ArrayLike, penalties: ArrayLike) -> RidgeInflation:
     Source: Marquardt (1970), Technometrics 12(3).
     """
     spectrum = _Spectrum.of(x)
-    chosen = _between(penalties, "penalties", float("inf"))
+    chosen = as_numbers_between(penalties, "penalties", 0.0, float("inf"))
     eigenvalues, vectors = spectrum.eigenvalues, spectrum.vectors
     weights = eigenvalues / (eigenvalues + chosen[:, None]).square()
     return RidgeInflation(
@@ -101,7 +100,7 @@ def ridge_trace(x: ArrayLike, y: ArrayLike, penalties: ArrayLike) -> RidgeTrace:
     Source: Hoerl & Kennard (1970), Technometrics 12(1).
     """
     spectrum = _Spectrum.of(x)
-    chosen = _between(penalties, "penalties", float("inf"))
+    chosen = as_numbers_between(penalties, "penalties", 0.0, float("inf"))
     target, _ = center(as_vector(y, "y", len(spectrum.columns)))
     products = (spectrum.columns @ spectrum.vectors).T @ target
     products = torch.where(spectrum.eigenvalues > 0, products, 0.0)
@@ -130,7 +129,7 @@ def regularized_vif(x: ArrayLike, shares: ArrayLike) -> RidgeInflation:
         ConfigError: a share outside 0 to 1.
     """
     spectrum = _Spectrum.of(x)
-    chosen = _between(shares, "shares", 1.0)
+    chosen = as_numbers_between(shares, "shares", 0.0, 1.0)
     shrunk = (1 - chosen[:, None]) * spectrum.eigenvalues + chosen[:, None]
     values = (1 / shrunk) @ spectrum.vectors.square().T
     return RidgeInflation(chosen, spectrum.defined(values), spectrum.freedom(chosen / (1 - chosen)))
@@ -164,13 +163,3 @@ class _Spectrum:
     def defined(self, values: Tensor) -> Tensor:
         """The values with NaN for constant columns and for what has no inverse."""
         return torch.where(self.constant | ~values.isfinite(), torch.nan, values)
-
-
-def _between(values: ArrayLike, name: str, highest: float) -> Tensor:
-    given = as_tensor(values)
-    if given.ndim != 1:
-        raise ShapeError(f"{name} of shape {tuple(given.shape)}: expected one axis, such as [0.1]")
-    chosen = as_vector(given, name, len(given))
-    if bool((chosen < 0).any()) or bool((chosen > highest).any()):
-        raise ConfigError(f"{name}={chosen.tolist()}: allowed are values from 0 to {highest}")
-    return chosen
