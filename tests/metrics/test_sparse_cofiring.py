@@ -123,6 +123,40 @@ def test_within_one_table_nobody_is_its_own_partner() -> None:
         assert both.a_to_b.partner[40] == 5
 
 
+@pytest.mark.usefixtures("_threads", "_blocks")
+@pytest.mark.parametrize("minimum", [0, 10])
+def test_ties_are_those_of_the_dense_tables(minimum: int) -> None:
+    first, second = zipf_tables(6)
+    second = torch.cat([second, second[:, [4, 4, 20]]], dim=1)
+    found = cofiring.best_cofiring_ties(sparse(first.double()), sparse(second.double()), minimum)
+    counts = cofiring.firing_counts(first, second)
+    enough = (counts.n1 >= max(minimum, 1)) & (counts.n2 >= max(minimum, 1))
+    for ties, best, table in (
+        (found.jaccard, found.best.jaccard, cofiring.cofiring(*counts).jaccard),
+        (found.phi, found.best.phi, cofiring.cofiring(*counts).phi),
+        (found.f1, found.best.f1, cofiring.cofiring(*counts).dice),
+    ):
+        table = table.masked_fill(~enough, torch.nan)
+        rows, columns = best.a_to_b.similarity, best.b_to_a.similarity
+        in_row = ((table - rows[:, None]).abs() < 1e-6).sum(1) - 1
+        in_column = ((table - columns).abs() < 1e-6).sum(0) - 1
+        assert torch.equal(ties.a_to_b, in_row.clamp(min=0))
+        assert torch.equal(ties.b_to_a, in_column.clamp(min=0))
+        assert ties.n_a == int((in_row > 0).sum()) > 0
+        assert ties.n_b == int((in_column > 0).sum())
+
+
+def test_ties_by_hand() -> None:
+    """Two copies of one latent, which all fire with the same one of two."""
+    first = sparse(torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 0]]))
+    second = sparse(torch.tensor([[1.0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]]))
+    found = cofiring.best_cofiring_ties(first, second, 1)
+    assert found.jaccard.a_to_b.tolist() == [1, 1]
+    assert found.jaccard.b_to_a.tolist() == [0, 0, 0]
+    assert (found.phi.n_a, found.phi.n_b) == (2, 0)
+    assert found.best.jaccard.a_to_b.partner.tolist() == [0, 0]
+
+
 def test_a_swap_swaps_the_directions() -> None:
     first, second = (sparse(table.double()) for table in zipf_tables(3))
     forth, back = cofiring.best_cofiring(first, second), cofiring.best_cofiring(second, first)
@@ -199,6 +233,8 @@ def test_without_firings(shape: tuple[int, int]) -> None:
     assert (found.phi.n_defined_a, found.phi.n_defined_b) == (0, 0)
     assert found.jaccard.b_to_a.partner.tolist() == [-1, -1]
     assert math.isnan(cofiring.cofiring_pairs(silent, other, 0.1).share)
+    ties = cofiring.best_cofiring_ties(silent, other).phi
+    assert (ties.n_a, ties.b_to_a.tolist()) == (0, [0, 0])
     counts = cofiring.sparse_firing_counts(silent, other)
     assert torch.equal(counts.n11, torch.zeros(shape[1], 2, dtype=torch.int32))
 

@@ -25,6 +25,11 @@ from toysae.metrics._firing.best_cofiring import (
     best_cofiring_within,
     cofiring_pairs,
 )
+from toysae.metrics._firing.cofiring_ties import (
+    BestCofiringTies,
+    CofiringTies,
+    best_cofiring_ties,
+)
 from toysae.metrics._firing.count_blocks import sparse_firing_counts
 from toysae.metrics._firing.firing import FiringCounts, firing_counts
 from toysae.metrics._firing.jaccard import JaccardTable, jaccard, shrunken_jaccard, wilson_jaccard
@@ -32,13 +37,16 @@ from toysae.metrics._firing.magnitudes import MagnitudeSimilarity, magnitude_sim
 
 __all__ = [
     "BestCofiring",
+    "BestCofiringTies",
     "BothWays",
     "Cofiring",
     "CofiringPairs",
+    "CofiringTies",
     "FiringCounts",
     "JaccardTable",
     "MagnitudeSimilarity",
     "best_cofiring",
+    "best_cofiring_ties",
     "best_cofiring_within",
     "cofiring",
     "cofiring_pairs",

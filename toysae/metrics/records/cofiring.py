@@ -150,6 +150,17 @@ RECORDS = (
         ),
     ),
     Metric(
+        cofiring.best_cofiring_ties,
+        formula="#{j: |J_ij - max_j' J_ij'| < 1e-6} - 1, and of phi, both ways",
+        range=(0, math.inf),
+        orientation="0 is best: the partner that is named is the only one",
+        symmetric=False,
+        invariances=("permute_samples", *COLUMNS),
+        degenerate="0 for latents without a partner",
+        source="toysae",
+        summaries=("jaccard.n_a", "jaccard.n_b", "phi.n_a", "phi.n_b"),
+    ),
+    Metric(
         cofiring.best_cofiring_within,
         formula="max over j != i of J_ij, F1_ij and phi_ij within one SAE",
         range=(-1, 1),
