@@ -14,7 +14,6 @@ from toysae.diagnostics.coefficient_errors import (
     attenuation_factor,
     coefficient_errors,
     omitted_variable_coefficient,
-    readout_fits,
 )
 from toysae.diagnostics.collinearity import vif
 from toysae.errors import DataError, ShapeError
@@ -201,47 +200,6 @@ def test_duplicates_and_zero_rows_are_undefined() -> None:
     assert found.median_sizes["error"] == pytest.approx(0, abs=1e-9)
 
 
-def test_readout_on_four_sets_of_predictors() -> None:
-    rng = np.random.default_rng(1)
-    coefficients = torch.from_numpy(rng.exponential(size=(80, 3)))
-    features = torch.eye(3).double()[:, [1, 2, 0]]
-    latents = torch.cat([coefficients[:, [2, 0]], tensor(rng.normal(size=(80, 1)))], dim=1)
-    hidden, readout = coefficients @ features, tensor([1, -2, 0.5])
-    fits = readout_fits(coefficients, latents, hidden, hidden @ readout, torch.tensor([1, -1, 0]))
-    assert close(fits.features.beta, (features @ readout).tolist())
-    assert fits.matched_latents.tolist() == [0, 1]
-    assert len(fits.latents.beta) == 3
-    assert len(fits.matched.beta) == 2
-    assert fits.matched.r_squared <= fits.latents.r_squared < 1
-    assert fits.components.r_squared == pytest.approx(1)
-    assert float(fits.components.beta.norm()) == pytest.approx(float(readout.norm()))
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_components_without_variance_have_no_coefficient(dtype: torch.dtype) -> None:
-    """Hidden samples in a plane of five dimensions: beyond two components all is rounding."""
-    rng = np.random.default_rng(0)
-    coefficients = torch.from_numpy(rng.exponential(size=(60, 2)))
-    features = torch.from_numpy(rng.normal(size=(2, 5)))
-    hidden = (coefficients @ features + 3).to(dtype)
-    y = hidden @ torch.ones(5, dtype=dtype) + torch.from_numpy(rng.normal(size=60)).to(dtype)
-    found = readout_fits(coefficients, coefficients, hidden, y, torch.tensor([0, 1]))
-    assert found.n_components == 2
-    assert found.components.beta.isnan().tolist() == [False, False, True, True, True]
-    assert found.components.standard_errors.isnan().tolist() == [False, False, True, True, True]
-    # The plane of the components is that of the features, so the fit is the same.
-    assert found.components.r_squared == pytest.approx(found.features.r_squared, abs=1e-5)
-    assert found.components.minimum_norm.abs().max() < 10
-
-
-def test_a_hidden_space_without_variance_has_no_component() -> None:
-    x = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 2)))
-    found = readout_fits(x, x, torch.ones(6, 3), x[:, 0], torch.tensor([0, 1]))
-    assert found.n_components == 0
-    assert found.components.beta.isnan().all()
-    assert found.components.r_squared == 0
-
-
 @pytest.mark.parametrize("variance", [-1.0, math.nan, math.inf])
 def test_variances_are_checked(variance: float) -> None:
     with pytest.raises(DataError, match="expected finite numbers"):
@@ -277,11 +235,3 @@ def test_shapes_are_checked(change: dict[str, object], message: str) -> None:
     }
     with pytest.raises(ShapeError, match=message):
         coefficient_errors(**(arguments | change))
-
-
-def test_matches_are_checked() -> None:
-    x = torch.ones(4, 2)
-    with pytest.raises(DataError, match="names no latent"):
-        readout_fits(x, x, x, x[:, 0], torch.tensor([-1, -1]))
-    with pytest.raises(ShapeError, match="one latent below 2"):
-        readout_fits(x, x, x, x[:, 0], torch.tensor([0, 2]))

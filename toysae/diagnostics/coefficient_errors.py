@@ -21,8 +21,7 @@ from toysae.diagnostics._inputs import (
     resolution,
 )
 from toysae.diagnostics._least_squares import least_squares
-from toysae.diagnostics.coefficients import Regression, readout_regression
-from toysae.diagnostics.pca import pca
+from toysae.diagnostics.coefficients import readout_regression
 from toysae.errors import DataError, ShapeError
 
 
@@ -89,31 +88,6 @@ class CoefficientErrors:
             "omission": self.omission,
         }
         return {name: float(part.abs().nanquantile(0.5)) for name, part in parts.items()}
-
-
-@dataclass(frozen=True)
-class ReadoutFits:
-    """The same readout regressed on four sets of predictors.
-
-    Attributes:
-        features: on the true coefficients; the reference for its betas is `w`.
-        latents: on all latents.
-        matched: on the best latent of each feature alone, in the order of `matched_latents`.
-        matched_latents: those latents, ascending.
-        components: on the principal components of the hidden space that have variance beyond
-            rounding; its betas estimate `<a, pc_k>` and are NaN for the other components.
-    """
-
-    features: Regression
-    latents: Regression
-    matched: Regression
-    matched_latents: Tensor
-    components: Regression
-
-    @property
-    def n_components(self) -> int:
-        """Components with variance beyond rounding, those that the readout is regressed on."""
-        return self.components.n_identifiable
 
 
 def coefficient_errors(
@@ -185,56 +159,6 @@ def coefficient_errors(
         standard_errors=where_known(scale.abs() * fit.standard_errors),
         vif=where_known(space.inverse_gram_diagonal()),
     )
-
-
-def readout_fits(
-    coefficients: ArrayLike, latents: ArrayLike, hidden: ArrayLike, y: ArrayLike, match: Tensor
-) -> ReadoutFits:
-    """Regresses a readout on true features, on latents, on matched latents and on PCs.
-
-    Args:
-        coefficients: `[N, n]`, the true ones.
-        latents: `[N, m]`.
-        hidden: `[N, d]`.
-        y: `[N]`, the readout.
-        match: `[n]` int64, the best latent of each feature; -1 for none.
-
-    Returns:
-        Four regressions with an intercept; NaN for coefficients that the data do not determine,
-        and for those of components without variance.
-
-    Raises:
-        ShapeError: shapes that do not fit together, or a single sample.
-        DataError: NaN or infinite values, or no feature with a latent.
-    """
-    c, z = as_matrix(coefficients, "coefficients"), as_matrix(latents, "latents")
-    x = as_matrix(hidden, "hidden")
-    if match.shape != (c.shape[1],) or int(match.max()) >= z.shape[1]:
-        raise ShapeError(
-            f"match of shape {tuple(match.shape)} with latents up to {int(match.max())}: expected "
-            f"one latent below {z.shape[1]} for each of {c.shape[1]} features"
-        )
-    chosen = match[match >= 0].unique()
-    if len(chosen) == 0:
-        raise DataError("match names no latent: expected at least one feature with a latent")
-    return ReadoutFits(
-        features=readout_regression(coefficients, y),
-        latents=readout_regression(latents, y),
-        matched=readout_regression(latents[:, chosen.to(z.device)], y),
-        matched_latents=chosen,
-        components=readout_regression(_scores(x, resolution(hidden)), y),
-    )
-
-
-def _scores(x: Tensor, eps: float) -> Tensor:
-    """Coordinates of samples on their principal components; 0 where they are rounding alone.
-
-    Beyond the rank of `x` a coordinate is the rounding of the stored numbers: as a predictor it
-    would fit noise with a coefficient of any size.
-    """
-    found = pca(x)
-    lengths = (found.eigenvalues * (len(x) - 1)).sqrt()
-    return torch.where(lengths > 4 * eps * x.norm(), x @ found.components.T, 0.0)
 
 
 def attenuation_factor(variance: float, error_variance: float) -> float:
