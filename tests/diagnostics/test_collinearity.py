@@ -71,10 +71,22 @@ def test_small_design() -> None:
     assert found.rank == 3
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9, 0.95, 0.99])
-def test_two_predictors(rho: float) -> None:
+@pytest.mark.parametrize(
+    ("rho", "value"),
+    [(0.0, 1.0), (0.5, 1.333333), (0.9, 5.263158), (0.95, 10.256410), (0.99, 50.251256)],
+)
+def test_two_predictors(rho: float, value: float) -> None:
     found = vif(with_correlation(np.array([[1, rho], [rho, 1]]), 100))
+    np.testing.assert_allclose(found.vif, value, atol=1e-6)
     np.testing.assert_allclose(found.vif, 1 / (1 - rho**2))
+
+
+def test_latents_that_measure_one_feature_twice() -> None:
+    """`z = f + e` with variances .25 and .01, twice: correlation .25 / .26."""
+    f, e1, e2 = np.array(list(itertools.product([0.5, -0.5], [0.1, -0.1], [0.1, -0.1]))).T
+    x = np.stack([f + e1, f + e2], axis=1)
+    assert float(correlation(x).values[0, 1]) == pytest.approx(0.961538, abs=1e-6)
+    np.testing.assert_allclose(vif(x).vif, 13.254902, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +193,16 @@ def test_perfect_cooccurrence_is_invisible_to_the_vif(rest: int, rho: float, val
     x = np.vstack([pairs, np.zeros((rest, 2))])
     assert float(correlation(x).values[0, 1]) == pytest.approx(rho, abs=1e-6)
     np.testing.assert_allclose(vif(x).vif, value, atol=1e-6)
+
+
+def test_perfect_cooccurrence_of_ever_rarer_features_has_a_limit() -> None:
+    """`rho = (1/4 - q/4) / (1/3 - q/4)` goes to .75 and the VIF to 16 / 7, at a rate of `q`."""
+    pairs = np.array(list(itertools.product(UNIFORM_LIKE, repeat=2)))
+    q = 1e-5
+    x = np.vstack([pairs, np.zeros((round(4 / q) - 4, 2))])
+    assert float(correlation(x).values[0, 1]) == pytest.approx(0.75, abs=q)
+    np.testing.assert_allclose(vif(x).vif, 2.285714, atol=2 * q)
+    assert (vif(x).vif < 16 / 7).all()
 
 
 def test_topk_indicators_are_collinear_with_the_intercept() -> None:
@@ -393,15 +415,19 @@ def test_one_factorisation_of_longley() -> None:
 
 def test_condition_indices_are_not_the_other_condition_numbers() -> None:
     """Of the correlations, and of the columns as they are: both go by the same name elsewhere."""
+    for x, scaled, raw in (
+        (LONGLEY[:, 1:], 43275.043587, 4859257015.45),
+        (SMALL, 17.746044, 24.400931),
+    ):
+        design = np.column_stack([np.ones(len(x)), x])
+        assert np.linalg.cond(design) == pytest.approx(raw, rel=1e-5)
+        assert float(condition_indices(x).indices[-1]) == pytest.approx(scaled, rel=1e-6)
+        # At unit length it is the one that numpy gives; as they are, it is not.
+        unit = design / np.linalg.norm(design, axis=0)
+        assert float(condition_indices(x).indices[-1]) == pytest.approx(
+            np.linalg.cond(unit), rel=1e-6
+        )
     eigenvalues = np.linalg.eigvalsh(correlation(LONGLEY[:, 1:]).values.numpy())[::-1]
     np.testing.assert_allclose(
         eigenvalues, [4.603377, 1.175340, 0.203425, 0.014928, 0.002552, 0.000377], atol=1e-6
     )
-    assert math.sqrt(eigenvalues[0] / eigenvalues[-1]) == pytest.approx(110.544153, rel=1e-6)
-    raw = np.linalg.cond(np.column_stack([np.ones(16), LONGLEY[:, 1:]]))
-    assert raw == pytest.approx(4859257015.45, rel=1e-5)
-    small = np.linalg.cond(np.column_stack([np.ones(6), SMALL]))
-    assert small == pytest.approx(24.400931, abs=1e-6)
-    assert math.sqrt(
-        np.linalg.cond(correlation(with_correlation(np.array([[1, 0.95], [0.95, 1]]), 50)).values)
-    ) == pytest.approx(6.244998, abs=1e-6)

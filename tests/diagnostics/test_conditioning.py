@@ -11,7 +11,7 @@ from toysae.diagnostics.collinearity import condition_indices
 from toysae.diagnostics.conditioning import centered_condition_indices, harmful_relations
 from toysae.errors import ConfigError, DataError
 
-from ._designs import LONGLEY, SMALL
+from ._designs import LONGLEY, SMALL, with_correlation
 
 
 def test_longley_golden() -> None:
@@ -19,6 +19,12 @@ def test_longley_golden() -> None:
     eigenvalues = np.array([4.603377, 1.175340, 0.203425, 0.014928, 0.002552, 0.000377])
     assert float(found[-1]) == pytest.approx(110.544153, abs=1e-6)
     np.testing.assert_allclose(found, np.sqrt(eigenvalues[0] / eigenvalues), rtol=1e-3)
+
+
+def test_two_predictors() -> None:
+    """Eigenvalues 1.95 and .05."""
+    found = centered_condition_indices(with_correlation(np.array([[1, 0.95], [0.95, 1]]), 50))
+    np.testing.assert_allclose(found, [1, 6.244998], atol=1e-6)
 
 
 def test_longley_has_one_harmful_relation_of_four_variables() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -137,6 +138,18 @@ class TestExplainedVariance:
         x_hat = x.double() - 0.5
         left = reconstruction.fraction_of_variance_unexplained(x, x_hat).item()
         assert left == pytest.approx(8 * 0.25 / exact, abs=1e-9)
+
+    def test_the_same_in_numbers(self) -> None:
+        """G-C5f: -6.0 by one pass in single precision where the truth is 7.994."""
+        x = np.random.default_rng(0).normal(1000, 1, (10_000, 8)).astype(np.float32)
+        assert float((x**2).sum(1).mean() - (x.mean(0) ** 2).sum()) == -6.0
+        off = torch.from_numpy(x) + 0.5
+        error = 1 - explained_variance(torch.from_numpy(x), off).item()
+        assert 8 * 0.25 / error == pytest.approx(7.994, abs=1e-3)
+        accumulator = ExplainedVariance()
+        for rows in (slice(0, 1), slice(1, 3000), slice(3000, None)):
+            accumulator.update(torch.from_numpy(x[rows]), off[rows])
+        assert accumulator.compute().item() == pytest.approx(1 - error, abs=1e-9)
 
     @given(SEEDS)
     def test_rotation_and_shift_do_not_matter(self, seed: int) -> None:
