@@ -111,8 +111,16 @@ def swap_sides(inputs: list[Any], sides: str) -> list[Any]:
 def summaries(metric: Metric, inputs: list[Any]) -> Tensor:
     """The numbers that the registry speaks about, in one vector."""
     result = (CASES[metric.name].call or metric.function)(*inputs)
-    values = [attrgetter(name)(result) for name in metric.summaries] or [result]
-    return torch.cat([torch.as_tensor(v, dtype=torch.float64).flatten() for v in values])
+    return torch.cat(list(by_summary(metric, result).values()))
+
+
+def by_summary(metric: Metric, result: Any) -> dict[str, Tensor]:
+    """The numbers of each summary; those of the result itself have no name."""
+    values = {name: attrgetter(name)(result) for name in metric.summaries} or {"": result}
+    return {
+        name: torch.as_tensor(value, dtype=torch.float64).flatten()
+        for name, value in values.items()
+    }
 
 
 def same(first: Tensor, second: Tensor) -> bool:
@@ -160,6 +168,9 @@ def test_every_invariance_is_known_and_used() -> None:
 def test_records_are_complete(metric: Metric) -> None:
     low, high = metric.range
     assert low < high
+    assert set(metric.ranges) <= set(metric.summaries)
+    for own_low, own_high in metric.ranges.values():
+        assert low <= own_low < own_high <= high
     for text in (metric.formula, metric.orientation, metric.degenerate, metric.source):
         assert text.strip()
         assert "\n" not in text
@@ -171,11 +182,13 @@ def test_records_are_complete(metric: Metric) -> None:
 @FEW
 @given(seed=SEEDS)
 def test_values_lie_in_the_range(metric: Metric, seed: int) -> None:
-    values = summaries(metric, CASES[metric.name].draw(np.random.default_rng(seed)))
-    defined = values[~torch.isnan(values)]
-    low, high = metric.range
-    assert (defined >= low - 1e-9).all()
-    assert (defined <= high + 1e-9).all()
+    case = CASES[metric.name]
+    result = (case.call or metric.function)(*case.draw(np.random.default_rng(seed)))
+    for name, values in by_summary(metric, result).items():
+        defined = values[~torch.isnan(values)]
+        low, high = metric.range_of(name)
+        assert (defined >= low - 1e-9).all(), name
+        assert (defined <= high + 1e-9).all(), name
 
 
 @pytest.mark.parametrize(("metric", "name"), instances("declared"))

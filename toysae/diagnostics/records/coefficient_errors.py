@@ -18,6 +18,7 @@ RECORDS = (
         degenerate="NaN for unmatched and unidentifiable latents and zero decoder rows",
         source="toysae; omitted variables and errors in variables: Fuller 1987",
         summaries=("error", "sampling", "definition", "attenuation", "omission", "vif"),
+        ranges={"vif": (1, math.inf)},
     ),
     Metric(
         coefficient_errors.attenuation_factor,
