@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from toysae.diagnostics.collinearity import (
     vif,
     vif_uncentered,
 )
+from toysae.diagnostics.conditioning import centered_condition_indices
 from toysae.errors import DataError, ShapeError
 
 from ._designs import LONGLEY, PARENT_AND_CHILD, SMALL, with_correlation
@@ -307,6 +309,72 @@ def test_another_column_never_lowers_a_vif(x: np.ndarray, seed: int) -> None:
     column = np.random.default_rng(seed).standard_normal((len(x), 1))
     before, after = vif(x).vif, vif(np.hstack([x, column])).vif[:-1]
     assert (after >= before * (1 - 1e-6)).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(0, 20))
+def test_vif_is_one_exactly_for_orthogonal_columns(seed: int, k: int, extra: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((k + 1 + extra, k))
+    scale, shift = rng.uniform(0.1, 10, k), rng.normal(size=k)
+    orthogonal = np.linalg.qr(noise - noise.mean(0))[0] * scale + shift
+    np.testing.assert_allclose(vif(orthogonal).vif, 1, rtol=1e-9)
+    if k > 1:
+        tilted = orthogonal.copy()
+        tilted[:, 0] += (
+            0.01
+            * np.linalg.norm(orthogonal[:, 0] - orthogonal[:, 0].mean())
+            * (
+                (orthogonal[:, 1] - orthogonal[:, 1].mean())
+                / np.linalg.norm(orthogonal[:, 1] - orthogonal[:, 1].mean())
+            )
+        )
+        np.testing.assert_allclose(vif(tilted).vif, [1.0001] * 2 + [1] * (k - 2), rtol=1e-9)
+
+
+@given(designs(), st.randoms(use_true_random=False))
+def test_columns_in_another_order_have_their_own_vif(x: np.ndarray, random: Random) -> None:
+    order = list(range(x.shape[1]))
+    random.shuffle(order)
+    found, changed = diagnose(x), diagnose(x[:, order])
+    np.testing.assert_allclose(changed.inflation.vif, found.inflation.vif[order], rtol=1e-6)
+    np.testing.assert_allclose(
+        vif_uncentered(x[:, order]).vif, vif_uncentered(x).vif[order], rtol=1e-6
+    )
+    np.testing.assert_allclose(changed.condition.indices, found.condition.indices, rtol=1e-6)
+    variables = [0, *(j + 1 for j in order)]
+    np.testing.assert_allclose(
+        changed.condition.proportions, found.condition.proportions[:, variables], atol=1e-6
+    )
+    assert gvif(x[:, order], [0]).value == pytest.approx(gvif(x, [order[0]]).value, rel=1e-6)
+
+
+@given(designs())
+def test_no_vif_is_above_the_square_of_the_condition(x: np.ndarray) -> None:
+    """`[R^-1]_jj <= 1 / λ_min <= λ_max / λ_min`, as `λ_max >= 1`; likewise about the origin."""
+    limit = float(centered_condition_indices(x)[-1]) ** 2
+    assert float(vif(x).vif.max()) <= limit * (1 + 1e-6)
+    limit = float(condition_indices(x).indices[-1]) ** 2
+    assert float(vif_uncentered(x).vif.max()) <= limit * (1 + 1e-6)
+
+
+@given(designs(), st.integers(0, 2**32 - 1))
+def test_another_column_never_lowers_the_condition(x: np.ndarray, seed: int) -> None:
+    """Eigenvalues of a principal submatrix lie between those of the matrix."""
+    wider = np.hstack([x, np.random.default_rng(seed).standard_normal((len(x), 1)) + 1])
+    for indices in (centered_condition_indices, lambda y: condition_indices(y).indices):
+        before, after = float(indices(x)[-1]), float(indices(wider)[-1])
+        assert after >= before * (1 - 1e-6)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_mean_of_ten_inflates_about_the_origin_alone(seed: int) -> None:
+    """`[(XᵀX)⁻¹]_jj (XᵀX)_jj` of orthogonal deviations of variance 1 about 10: over 50."""
+    noise = np.random.default_rng(seed).standard_normal((40, 2))
+    x = np.sqrt(40) * np.linalg.qr(noise - noise.mean(0))[0] + 10
+    np.testing.assert_allclose(vif(x).vif, 1, rtol=1e-9)
+    # Moments 101 and 100: 101² / (101² - 100²).
+    np.testing.assert_allclose(vif_uncentered(x).vif, 101**2 / 201, rtol=1e-6)
+    assert (vif_uncentered(x).vif > 50).all()
 
 
 @given(designs(min_columns=2), st.data())

@@ -175,6 +175,10 @@ def test_spectrum_properties(x: np.ndarray, centered: bool) -> None:
     assert 1 - 1e-9 <= found.participation_ratio <= found.effective_rank + 1e-9
     assert found.effective_rank <= rank + 1e-9
     assert 1 - 1e-9 <= found.stable_rank <= rank + 1e-9
+    assert float(found.explained_variance_ratio.sum()) == pytest.approx(1)
+    cumulative = found.cumulative_variance_ratio
+    assert (cumulative.diff() >= 0).all()
+    assert float(cumulative[-1]) == pytest.approx(1)
     low, high = found.eigenvalue_intervals.T
     assert ((low <= values) & (values <= high)).all()
     np.testing.assert_allclose(
