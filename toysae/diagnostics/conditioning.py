@@ -42,7 +42,8 @@ def harmful_relations(
     `η_k > above` and `#{j: π_kj > share} >= 2`. A large index with one such variable says that the
     columns have another scale than the intercept, or that several relations share the rest.
     Relations with the same index, exact ones among them, share the variances in any way: their
-    proportions are added before they are compared with `share`, and all of them are marked.
+    proportions are added before they are compared with `share`, and all of them are marked. So are
+    several zero columns, which have no coefficient at all.
 
     Args:
         found: what `collinearity.condition_indices` gives.

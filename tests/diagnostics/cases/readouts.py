@@ -13,7 +13,7 @@ from toysae.diagnostics.readouts import readout_estimators, readout_fits
 def on(function: Any) -> Any:
     def call(table: Tensor) -> Any:
         coefficients, latents, noise = table[:, :3], table[:, 3:6], table[:, 6]
-        hidden = coefficients @ FEATURES
+        hidden = coefficients.double() @ FEATURES
         return function(
             coefficients, latents, hidden, hidden @ READOUT + noise, torch.tensor([0, 2, 2])
         )
