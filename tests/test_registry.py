@@ -178,6 +178,40 @@ def test_records_are_complete(metric: Metric) -> None:
     assert (metric.symmetric is None) == (not two_sided)
 
 
+DOCUMENTED = (
+    "communities",
+    "density",
+    "profiles",
+    "published",
+    "reconstruction",
+    "_firing",
+    "_outputs",
+    "_positions",
+)
+"""Modules of metrics whose docstrings are held to all parts, beside all diagnostics."""
+
+
+def is_documented(metric: Metric) -> bool:
+    _, package, module, *_ = metric.function.__module__.split(".")
+    return package == "diagnostics" or module in DOCUMENTED
+
+
+@pytest.mark.parametrize("metric", by_name(is_documented))
+def test_docstrings_have_all_parts(metric: Metric) -> None:
+    """What goes in and comes out, with shapes, what is refused, and where it comes from."""
+    text = inspect.getdoc(metric.function) or ""
+    parts = ("\nArgs:\n", "\nReturns:\n", "\nRaises:\n", "\nSource: ")
+    places = [text.find(part) for part in parts]
+    assert places == sorted(places)
+    assert places[0] > 0
+    parameters = inspect.signature(metric.function).parameters
+    described = text[places[0] : places[1]]
+    for name in parameters:
+        assert f" {name}: " in described or f", {name}: " in described, name
+    takes_tables = any("Tensor" in str(p.annotation) for p in parameters.values())
+    assert not takes_tables or "[" in text or "broadcast" in text
+
+
 @pytest.mark.parametrize("metric", by_name())
 @FEW
 @given(seed=SEEDS)

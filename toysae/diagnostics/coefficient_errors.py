@@ -122,6 +122,8 @@ def coefficient_errors(
     Raises:
         ShapeError: shapes that do not fit together, or a match that is no feature.
         DataError: NaN or infinite values.
+
+    Source: toysae; omitted variables and errors in variables: Fuller 1987.
     """
     z, c = as_matrix(latents, "latents"), as_matrix(coefficients, "coefficients")
     directions, rows = as_matrix(features, "features"), as_matrix(decoder, "decoder")
@@ -193,8 +195,13 @@ def omitted_variable_coefficient(own: float, omitted: float, slope: float) -> fl
         omitted: coefficient of the omitted variable, `β₂`.
         slope: of the regression of the omitted variable on the predictor, `δ`.
 
+    Returns:
+        The coefficient; any number, of any sign.
+
     Raises:
         DataError: NaN or infinity.
+
+    Source: textbook.
     """
     if not all(abs(value) < torch.inf for value in (own, omitted, slope)):
         raise DataError(f"own={own}, omitted={omitted}, slope={slope}: expected finite numbers")

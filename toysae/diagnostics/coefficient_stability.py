@@ -144,6 +144,8 @@ def bootstrap_coefficients(
         ShapeError: lengths that differ, or `N` is no multiple of the sequence length.
         ConfigError: a count below 1.
         DataError: NaN or infinite values.
+
+    Source: Efron 1979.
     """
     matrix = as_matrix(predictors, "predictors")
     target = as_vector(y, "y", len(matrix))
@@ -179,10 +181,15 @@ def estimators(
         penalties: `λ > 0` of the ridge trace, relative to the unit diagonal of the correlation
             matrix `R`.
 
+    Returns:
+        Each estimate, per raw unit of its predictor.
+
     Raises:
         ShapeError: lengths that differ.
         ConfigError: a penalty that is not positive.
         DataError: NaN or infinite values, or fewer samples than the 5 folds of the lasso.
+
+    Source: ridge: Hoerl and Kennard 1970; lasso: Tibshirani 1996, as in scikit-learn.
     """
     matrix = as_matrix(predictors, "predictors")
     target = as_vector(y, "y", len(matrix))

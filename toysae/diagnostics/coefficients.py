@@ -115,9 +115,14 @@ def readout_regression(
         y: `[N]` target.
         intercept: whether the model has one.
 
+    Returns:
+        Coefficients, errors and fit; NaN for coefficients that the data do not determine.
+
     Raises:
         ShapeError: `predictors` is not a matrix or `y` has another length.
         DataError: NaN or infinite values.
+
+    Source: textbook.
     """
     matrix = as_matrix(predictors, "predictors")
     target = as_vector(y, "y", len(matrix))
@@ -163,6 +168,8 @@ def implied_coefficients(decoder: ArrayLike, readout: ArrayLike) -> Tensor:
     Raises:
         ShapeError: the two live in spaces of different dimension.
         DataError: NaN or infinite values.
+
+    Source: y = <a, h> and h = z D.
     """
     rows = as_matrix(decoder, "decoder")
     return rows @ as_vector(readout, "readout", rows.shape[1])

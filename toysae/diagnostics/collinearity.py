@@ -135,11 +135,19 @@ class GeneralizedVIF:
 
 
 def correlation(x: ArrayLike) -> Correlation:
-    """Pearson correlation of the columns of `x [N, k]`.
+    """Pearson correlation of all pairs of columns.
+
+    Args:
+        x: `[N, k]` samples as rows.
+
+    Returns:
+        The table, in [-1, 1]; NaN in the row and column of a constant column.
 
     Raises:
         ShapeError: `x` is not a matrix.
         DataError: NaN or infinite values.
+
+    Source: textbook.
     """
     scaled = scale_columns(as_matrix(x, "x"), centered=True, eps=resolution(x))
     constant = scaled.lengths == 0
@@ -178,8 +186,19 @@ def vif(x: ArrayLike) -> Collinearity:
 def vif_uncentered(x: ArrayLike) -> Collinearity:
     """Variance inflation about the origin, `[(XᵀX)⁻¹]_jj (XᵀX)_jj`.
 
-    The one for regressions without an intercept; constant columns are columns like any other and
-    only a zero column is undefined. Arguments and errors as for `vif`.
+    The one for regressions without an intercept; constant columns are columns like any other.
+
+    Args:
+        x: `[N, k]` samples as rows. Relations are exact as in `vif`.
+
+    Returns:
+        One VIF a column with its reason: NaN for zero columns, infinity in exact relations.
+
+    Raises:
+        ShapeError: `x` is not a matrix.
+        DataError: NaN or infinite values.
+
+    Source: Marquardt 1970.
     """
     return _inflation(_space(x, centered=False), Reason.ZERO)
 
@@ -199,6 +218,8 @@ def identifiable(x: ArrayLike) -> Tensor:
     Raises:
         ShapeError: `x` is not a matrix.
         DataError: NaN or infinite values.
+
+    Source: textbook.
     """
     return _space(x, centered=False).identifiable
 
@@ -213,6 +234,9 @@ def condition_indices(x: ArrayLike) -> Belsley:
 
     Args:
         x: `[N, k]` samples as rows, without a column for the intercept.
+
+    Returns:
+        `k + 1` indices, ascending from 1, and the proportions of each.
 
     Raises:
         ShapeError: `x` is not a matrix.
@@ -240,6 +264,8 @@ def diagnose(x: ArrayLike) -> Diagnosis:
     Raises:
         ShapeError: `x` is not a matrix.
         DataError: NaN or infinite values.
+
+    Source: Marquardt 1970; Belsley, Kuh & Welsch 1980.
     """
     matrix, eps = as_matrix(x, "x"), resolution(x)
     centered = scale_columns(matrix, centered=True, eps=eps)
@@ -267,6 +293,9 @@ def gvif(x: ArrayLike, subset: Sequence[int]) -> GeneralizedVIF:
     Args:
         x: `[N, k]` samples as rows, without a column for the intercept.
         subset: the columns of the set, each named once.
+
+    Returns:
+        In [1, ∞]; NaN where all columns of the set are constant.
 
     Raises:
         ShapeError: `subset` is empty, repeats a column or names one that does not exist.

@@ -114,9 +114,15 @@ def class_alignment(latents: ArrayLike, candidates: ArrayLike, name: str = "") -
         candidates: `[k, d]` rows; zero rows do not count.
         name: of the class.
 
+    Returns:
+        The best candidate of each latent, raw and corrected; NaN for a zero latent, for a class
+        without candidates and in one dimension.
+
     Raises:
         ShapeError: the two live in spaces of different dimension.
         DataError: NaN or infinite values.
+
+    Source: law of the cosine on the sphere; Cohen 1960, kappa.
     """
     return _aligned(latents, candidates, name, expected_max_abs_cosine)
 
@@ -147,6 +153,8 @@ def explain_latents(
     Raises:
         ShapeError: rows live in spaces of different dimension, or a pair names no feature.
         DataError: NaN or infinite values.
+
+    Source: law of the cosine on the sphere; Cohen 1960, kappa.
     """
     rows, truth = as_matrix(latents, "latents"), as_matrix(features, "features")
     n, d = truth.shape
@@ -186,6 +194,8 @@ def expected_max_abs_cosine_of_basis(d: int, k: int) -> float:
 
     Raises:
         ShapeError: not `0 <= k <= d`.
+
+    Source: length and direction of a Gaussian are independent.
     """
     if not 0 <= k <= d or d < 1:
         raise ShapeError(f"d={d}, k={k}: expected at most as many directions as dimensions")
@@ -216,6 +226,8 @@ def eigenspace_overlap(first: PCA, second: PCA, n_components: int) -> float:
     Raises:
         ShapeError: the two live in spaces of different dimension.
         ConfigError: `n_components` is outside 1 to `d`.
+
+    Source: principal angles: Björck & Golub 1973.
     """
     d = len(first.eigenvalues)
     if len(second.eigenvalues) != d:

@@ -91,6 +91,8 @@ def sparse_collinearity(
     Raises:
         ConfigError: `min_firings` is negative.
         DataError: no samples.
+
+    Source: Marquardt 1970; Belsley, Kuh & Welsch 1980.
     """
     used, firings = frequent(codes, min_firings), codes.firings
     size = int(used.sum())

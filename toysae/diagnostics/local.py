@@ -50,10 +50,15 @@ def block_local_vif(x: ArrayLike, threshold: float = 0.05) -> LocalInflation:
         threshold: of the absolute correlation of firings (strict); a column that fires always or
             never has none.
 
+    Returns:
+        Both bounds of each column and its block; NaN for constant columns.
+
     Raises:
         ShapeError: `x` is not a matrix.
         DataError: NaN or infinite values.
         ConfigError: `threshold` is outside [0, 1).
+
+    Source: Schur complement; Weyl's inequality.
     """
     check_threshold(threshold)
     matrix, eps = as_matrix(x, "x"), resolution(x)

@@ -68,6 +68,9 @@ def ridge_vif(x: ArrayLike, penalties: ArrayLike) -> RidgeInflation:
         x: `[N, k]` samples as rows, without a column for the intercept.
         penalties: `[l]`, each at least 0.
 
+    Returns:
+        The curve `[l, k]`; NaN for constant columns, and at penalty 0 with exact relations.
+
     Raises:
         ShapeError: `x` is not a matrix or `penalties` no vector.
         DataError: NaN or infinite values.
@@ -91,6 +94,9 @@ def ridge_trace(x: ArrayLike, y: ArrayLike, penalties: ArrayLike) -> RidgeTrace:
         x: `[N, k]` samples as rows, without a column for the intercept.
         y: `[N]` target.
         penalties: `[l]`, each at least 0.
+
+    Returns:
+        The trace `[l, k]`; NaN for constant columns, and at penalty 0 with exact relations.
 
     Raises:
         ShapeError: `x` is not a matrix, `y` has another length or `penalties` is no vector.
@@ -127,6 +133,8 @@ def regularized_vif(x: ArrayLike, shares: ArrayLike) -> RidgeInflation:
         ShapeError: `x` is not a matrix or `shares` no vector.
         DataError: NaN or infinite values.
         ConfigError: a share outside 0 to 1.
+
+    Source: Ledoit & Wolf 2004, shrinkage to the identity.
     """
     spectrum = _Spectrum.of(x)
     chosen = as_numbers_between(shares, "shares", 0.0, 1.0)

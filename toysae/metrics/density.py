@@ -118,6 +118,8 @@ def density(latents: Tensor | SparseCodes, threshold: float = 0.0) -> Density:
     Raises:
         ShapeError: not two axes.
         DataError: NaN or infinity, or a threshold that is negative or not finite.
+
+    Source: textbook.
     """
     if isinstance(latents, SparseCodes):
         firings, n_samples = _firings_of_codes(latents, threshold), latents.n_samples
@@ -151,6 +153,8 @@ def mean_l0(latents: Tensor | SparseCodes, threshold: float = 0.0) -> float:
     Raises:
         ShapeError: not two axes.
         DataError: NaN or infinity, or a threshold that is negative or not finite.
+
+    Source: textbook.
     """
     if isinstance(latents, SparseCodes):
         n_firings = int(_firings_of_codes(latents, threshold).sum())
@@ -173,6 +177,8 @@ def mean_weighted_l1(latents: Tensor | SparseCodes, decoder: Tensor) -> float:
     Raises:
         ShapeError: not two axes, or not one row of the decoder a latent.
         DataError: NaN or infinity.
+
+    Source: invariant to z_j s with d_j / s, as plain L1 is not.
     """
     lengths = torch.linalg.vector_norm(finite(decoder, "decoder"), dim=1)
     if isinstance(latents, SparseCodes):
@@ -221,6 +227,8 @@ def density_histogram(found: Density, bins_per_decade: int = 4) -> DensityHistog
 
     Raises:
         DataError: no samples, or less than one bin a decade.
+
+    Source: textbook; the floor is half a firing.
     """
     if found.n_samples < 1:
         raise DataError("a histogram of frequencies needs at least one sample")

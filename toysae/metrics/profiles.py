@@ -66,6 +66,8 @@ def position_profile(
         ShapeError: not two axes, or not one position a sample.
         DataError: NaN or infinity, positions that are not integers from 0 to `n_positions - 1`, or
             a threshold that is negative or not finite.
+
+    Source: textbook.
     """
     require_threshold(threshold)
     if isinstance(latents, Tensor):

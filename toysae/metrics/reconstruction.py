@@ -165,6 +165,8 @@ def explained_variance(x: Tensor, x_hat: Tensor) -> Tensor:
     Raises:
         ShapeError: shapes that do not fit together.
         DataError: NaN or infinity.
+
+    Source: coefficient of determination; 1 - FVU.
     """
     accumulator = ExplainedVariance()
     accumulator.update(x, x_hat)
@@ -186,6 +188,8 @@ def fraction_of_variance_unexplained(x: Tensor, x_hat: Tensor) -> Tensor:
     Raises:
         ShapeError: shapes that do not fit together.
         DataError: NaN or infinity.
+
+    Source: 1 - explained variance; sparse_coding and, within a batch, sparsify.
     """
     return 1 - explained_variance(x, x_hat)
 
@@ -205,6 +209,8 @@ def squared_error(x: Tensor, x_hat: Tensor) -> PerSample:
     Raises:
         ShapeError: shapes that do not fit together.
         DataError: NaN or infinity.
+
+    Source: textbook.
     """
     x, x_hat = paired(x, x_hat)
     return PerSample((x - x_hat).square().sum(dim=-1))
@@ -247,6 +253,8 @@ def mean_cosine(x: Tensor, x_hat: Tensor) -> PerSample:
     Raises:
         ShapeError: shapes that do not fit together.
         DataError: NaN or infinity.
+
+    Source: textbook.
     """
     x, x_hat = paired(x, x_hat)
     lengths = norm(x) * norm(x_hat)

@@ -170,6 +170,8 @@ def cofiring(
 
     Raises:
         DataError: counts that no table of samples has.
+
+    Source: textbook.
     """
     return Cofiring(*_counts(n11, n1, n2, n_samples))
 
@@ -220,6 +222,8 @@ def expected_jaccard(p1: Tensor | float, p2: Tensor | float) -> Tensor:
 
     Raises:
         DataError: NaN, or outside [0, 1].
+
+    Source: independent firing.
     """
     first, second = (torch.as_tensor(p, dtype=torch.float64) for p in (p1, p2))
     for p, name in ((first, "p1"), (second, "p2")):
@@ -251,6 +255,8 @@ def exact_expected_jaccard(n1: Tensor | int, n2: Tensor | int, n_samples: Tensor
 
     Raises:
         DataError: counts that no table of samples has.
+
+    Source: independent firing of given counts.
     """
     first, second, total = _broadcast(n1, n2, n_samples)
     if not bool(((first >= 0) & (second >= 0) & (torch.maximum(first, second) <= total)).all()):
@@ -289,6 +295,8 @@ def survival_probability(frequency: Tensor | float, n_samples: int, minimum: int
 
     Raises:
         DataError: NaN or outside [0, 1], or negative counts.
+
+    Source: textbook.
     """
     share = torch.as_tensor(frequency, dtype=torch.float64)
     refuse_non_finite(share, "frequency")

@@ -125,6 +125,8 @@ def best_cofiring(
 
     Raises:
         ShapeError: different samples, or a negative minimum.
+
+    Source: one sparse Gram matrix, some rows at a time.
     """
     return _best(a, b, minimum, report, with_itself=False)
 
@@ -144,6 +146,8 @@ def best_cofiring_within(
 
     Raises:
         ShapeError: a negative minimum.
+
+    Source: one sparse Gram matrix, some rows at a time.
     """
     return _best(codes, codes, minimum, report, with_itself=True)
 
@@ -173,6 +177,8 @@ def cofiring_pairs(
     Raises:
         ShapeError: different samples, a negative minimum, or an unknown coefficient.
         DataError: `above` is NaN.
+
+    Source: one sparse Gram matrix, some rows at a time.
     """
     require_minimum(minimum)
     if math.isnan(above):

@@ -62,6 +62,8 @@ def alive_by_definition(latents: Tensor | SparseCodes) -> AliveDefinitions:
     Raises:
         ShapeError: not two axes.
         DataError: NaN or infinity.
+
+    Source: e2e_sae; SAEBench; dictionary_learning; Logan Riggs.
     """
     codes = _codes(latents)
     firings, n = codes.firings, codes.n_latents
@@ -86,6 +88,8 @@ def l0_by_definition(latents: Tensor | SparseCodes, threshold: float = 1e-3) -> 
     Raises:
         ShapeError: not two axes.
         DataError: NaN or infinity, or a threshold that is negative or not finite.
+
+    Source: SAELens 6.54.12; SAELens 6.50.0 and SAEBench; with a threshold.
     """
     require_threshold(threshold)
     values = _codes(latents).values.double()
