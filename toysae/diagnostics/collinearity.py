@@ -7,7 +7,6 @@ columns infinite and leaves the others finite.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,14 +14,31 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from toysae.diagnostics._belsley import Belsley, belsley, condition_indices
 from toysae.diagnostics._column_space import (
     ColumnSpace,
     column_space,
     decompose,
     scale_columns,
 )
+from toysae.diagnostics._generalized import GeneralizedVIF, gvif
 from toysae.diagnostics._inputs import ArrayLike, as_matrix, resolution
-from toysae.errors import ShapeError
+
+__all__ = [
+    "Belsley",
+    "Collinearity",
+    "Correlation",
+    "Diagnosis",
+    "GeneralizedVIF",
+    "Reason",
+    "condition_indices",
+    "correlation",
+    "diagnose",
+    "gvif",
+    "identifiable",
+    "vif",
+    "vif_uncentered",
+]
 
 
 class Reason(StrEnum):
@@ -87,22 +103,6 @@ class Collinearity:
 
 
 @dataclass(frozen=True)
-class Belsley:
-    """Condition indices and variance proportions of a design with its intercept.
-
-    Attributes:
-        indices: `[k + 1]`, largest singular value over each one, ascending from 1; infinite for
-            an exact relation.
-        proportions: `[k + 1, k + 1]`, one row an index and one column a variable, the intercept
-            first: share of the variance of that variable's coefficient that comes with that index.
-            Columns sum to 1.
-    """
-
-    indices: Tensor
-    proportions: Tensor
-
-
-@dataclass(frozen=True)
 class Diagnosis:
     """Variance inflation and conditioning of the same columns.
 
@@ -113,25 +113,6 @@ class Diagnosis:
 
     inflation: Collinearity
     condition: Belsley
-
-
-@dataclass(frozen=True)
-class GeneralizedVIF:
-    """Generalised variance inflation of a set of columns.
-
-    Attributes:
-        value: in [1, ∞]; infinite where a combination of the set is an exact combination of the
-            others, NaN where all columns of the set are constant.
-        dimension: number of linearly independent columns in the set, `r`.
-    """
-
-    value: float
-    dimension: int
-
-    @property
-    def scaled(self) -> float:
-        """`value^(1 / 2r)`, comparable between sets; for one column `sqrt(VIF)`."""
-        return self.value ** (1 / (2 * self.dimension)) if self.dimension else float("nan")
 
 
 def correlation(x: ArrayLike) -> Correlation:
@@ -224,31 +205,6 @@ def identifiable(x: ArrayLike) -> Tensor:
     return _space(x, centered=False).identifiable
 
 
-def condition_indices(x: ArrayLike) -> Belsley:
-    """Condition indices `s_max / s_i` and variance proportions, columns scaled but not centred.
-
-    An intercept is put before the columns of `x`, every column is scaled to unit length, and
-    `π_ij = (v_ji² / s_i²) / Σ_i (v_ji² / s_i²)`. An index above 30 with two or more proportions
-    above .5 marks a harmful relation. A variable in an exact relation has all of its variance at
-    the infinite indices, a zero column included.
-
-    Args:
-        x: `[N, k]` samples as rows, without a column for the intercept.
-
-    Returns:
-        `k + 1` indices, ascending from 1, and the proportions of each.
-
-    Raises:
-        ShapeError: `x` is not a matrix.
-        DataError: NaN or infinite values.
-
-    Source: Belsley, Kuh & Welsch (1980), Regression Diagnostics, chapter 3.
-    """
-    matrix = as_matrix(x, "x")
-    design = torch.cat([torch.ones_like(matrix[:, :1]), matrix], dim=1)
-    return _belsley(column_space(design, centered=False, eps=resolution(x)))
-
-
 def diagnose(x: ArrayLike) -> Diagnosis:
     """`vif` and `condition_indices` of the same columns, at the cost of one of them.
 
@@ -279,65 +235,12 @@ def diagnose(x: ArrayLike) -> Diagnosis:
     design = scale_columns(torch.cat([heights[None], rest]), centered=False, eps=eps)
     return Diagnosis(
         inflation=_inflation(about_mean, Reason.CONSTANT),
-        condition=_belsley(decompose(design, identity, len(matrix), eps)),
+        condition=belsley(decompose(design, identity, len(matrix), eps)),
     )
-
-
-def gvif(x: ArrayLike, subset: Sequence[int]) -> GeneralizedVIF:
-    """Generalised VIF of a set `S`, `det R_SS det R_S̄S̄ / det R`.
-
-    Computed as `Π 1 / sin²θ_i` with the principal angles between the centred spans of the set and
-    of the other columns, which is the same number and also defined where the set or its complement
-    is singular in itself, as a one-hot set with constant magnitude is.
-
-    Args:
-        x: `[N, k]` samples as rows, without a column for the intercept.
-        subset: the columns of the set, each named once.
-
-    Returns:
-        In [1, ∞]; NaN where all columns of the set are constant.
-
-    Raises:
-        ShapeError: `subset` is empty, repeats a column or names one that does not exist.
-        DataError: NaN or infinite values.
-
-    Source: Fox & Monette (1992), JASA 87.
-    """
-    matrix = as_matrix(x, "x")
-    k = matrix.shape[1]
-    if not subset or len(set(subset)) < len(subset) or not all(0 <= j < k for j in subset):
-        raise ShapeError(f"subset={list(subset)}: expected different columns from 0 to {k - 1}")
-    inside = torch.zeros(k, dtype=torch.bool)
-    inside[list(subset)] = True
-    eps = resolution(x)
-    own = column_space(matrix[:, inside], centered=True, eps=eps)
-    if own.rank == 0:
-        return GeneralizedVIF(float("nan"), 0)
-    if inside.all():
-        return GeneralizedVIF(1.0, own.rank)
-    others = column_space(matrix[:, ~inside], centered=True, eps=eps)
-    if column_space(matrix, centered=True, eps=eps).rank < own.rank + others.rank:
-        return GeneralizedVIF(float("inf"), own.rank)
-    residual = own.left - others.left @ (others.left.T @ own.left)
-    sines = torch.linalg.svdvals(residual).clamp(max=1.0)
-    return GeneralizedVIF(float(sines.prod() ** -2), own.rank)
 
 
 def _space(x: ArrayLike, *, centered: bool) -> ColumnSpace:
     return column_space(as_matrix(x, "x"), centered=centered, eps=resolution(x))
-
-
-def _belsley(space: ColumnSpace) -> Belsley:
-    finite = (space.right / space.singular_values).square()
-    infinite = space.null.square()
-    finite = torch.where(space.identifiable[:, None], finite, 0.0)
-    infinite = torch.where(space.identifiable[:, None], 0.0, infinite)
-    variances = torch.cat([finite, infinite], dim=1)
-    singular = torch.cat([space.singular_values, finite.new_zeros(infinite.shape[1])])
-    return Belsley(
-        indices=singular[0] / singular,
-        proportions=(variances / variances.sum(1, keepdim=True)).T,
-    )
 
 
 def _inflation(space: ColumnSpace, empty_reason: Reason) -> Collinearity:

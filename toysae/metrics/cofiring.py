@@ -9,14 +9,7 @@ and, but for the treatment of rare latents, to repeating all of them.
 
 from __future__ import annotations
 
-from toysae.metrics._firing.association import (
-    Cofiring,
-    cofiring,
-    exact_expected_jaccard,
-    expected_jaccard,
-    fisher_p_value,
-    survival_probability,
-)
+from toysae.metrics._firing.association import Cofiring, cofiring, fisher_p_value
 from toysae.metrics._firing.best_cofiring import (
     BestCofiring,
     BothWays,
@@ -24,6 +17,11 @@ from toysae.metrics._firing.best_cofiring import (
     best_cofiring,
     best_cofiring_within,
     cofiring_pairs,
+)
+from toysae.metrics._firing.chance_overlap import (
+    exact_expected_jaccard,
+    expected_jaccard,
+    survival_probability,
 )
 from toysae.metrics._firing.cofiring_ties import (
     BestCofiringTies,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toysae.metrics._firing.best_cofiring import BestCofiring, Block, BothWays, best_cofiring
+from toysae.metrics._firing.best_cofiring import BestCofiring, BothWays, best_cofiring
+from toysae.metrics._firing.blocks import Block
 from toysae.metrics._firing.cofiring_kernel import JACCARD, PHI
 from toysae.metrics._firing.count_blocks import over_count_blocks
 from toysae.metrics._progress import Report
