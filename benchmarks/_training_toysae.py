@@ -70,7 +70,9 @@ class Case:
 
     def members(self, n: int, steps: int | None = None) -> list[Member]:
         """Members over `STREAMS` seeds that differ in learning rate and, with L1, in its factor."""
-        trainer = replace(self.trainer, steps=steps or self.skipped + self.steps)
+        trainer = replace(self.trainer, steps=self.skipped + self.steps)
+        if steps is not None:  # in so few nothing would count as dead
+            trainer = replace(trainer, steps=steps, dead_latents="none")
         space = self.hidden_space()
         return [
             Member(

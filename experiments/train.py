@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from toysae.cli import experiment
@@ -55,11 +56,15 @@ def train(
 @experiment("train")
 @stackable(train)
 def main(config: DictConfig, run: TrainedRun) -> None:
-    """Measure one trained run and write its directory."""
+    """Measure one trained run and write its directory; by itself, show what it found."""
+    from toysae.results.summary import print_summary
     from toysae.runs.report import report_run
 
     hydra = HydraConfig.get()
-    report_run(run, config, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
+    directory = Path(hydra.runtime.output_dir)
+    report_run(run, config, directory, list(hydra.overrides.task))
+    if hydra.mode == RunMode.RUN:
+        print_summary(directory)
 
 
 if __name__ == "__main__":

@@ -178,6 +178,17 @@ def test_a_change_of_anything_that_kernels_are_made_of_is_noticed():
                 assert module in watched, f"{named(path)} imports {name}"
 
 
+def test_what_needs_saelens_is_run_where_it_is():
+    """`make test-saelens` runs what is marked; everywhere else it would only be skipped."""
+    asking = {
+        path.name: path.read_text().count("mark.saelens")
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if 'importorskip("sae_lens' in path.read_text() and path != Path(__file__)
+    }
+    assert len(asking) == 4
+    assert all(asking.values()), asking
+
+
 def test_numba_is_asked_through_the_module_that_watches():
     wrong = [
         named(path)

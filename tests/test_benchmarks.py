@@ -2,10 +2,15 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from commands import ROOT, run_apart
+
+from benchmarks import training_gpu as gpu
+from toysae.draws import CPU
+from toysae.training import chunks
 
 
 def test_training_prints_a_row_a_case():
@@ -78,14 +83,84 @@ def test_gpu_benchmark_says_in_a_line_that_there_is_no_gpu():
 
 def test_roofline_of_a_shape():
     """d 2, 3 latents: 17 parameters; 10 * 1024 * 6 FLOP; 544 + 4096 * 28 bytes."""
-    from benchmarks.training_gpu import Shape, peaks
+    assert gpu.Shape(2, 3).parameters == 17
+    assert gpu.Shape(2, 3).floor(bandwidth=1.0, flops=math.inf) == 544 + 4096 * 28
+    assert gpu.Shape(2, 3).floor(bandwidth=math.inf, flops=2.0) == 10 * 1024 * 6 / 2
 
-    assert Shape(2, 3).parameters == 17
-    assert Shape(2, 3).floor(bandwidth=1.0, flops=math.inf) == 544 + 4096 * 28
-    assert Shape(2, 3).floor(bandwidth=math.inf, flops=2.0) == 10 * 1024 * 6 / 2
-    assert peaks("NVIDIA H200")[0] == 4.8e12
-    assert peaks("NVIDIA H100 PCIe")[0] == 2.0e12
-    assert all(math.isnan(peak) for peak in peaks("a device of tomorrow"))
+
+@pytest.mark.parametrize(
+    ("name", "bandwidth"),
+    [
+        ("NVIDIA H200", 4.8e12),
+        ("NVIDIA GH200 480GB", 4.0e12),
+        ("NVIDIA H100 PCIe", 2.0e12),
+        ("NVIDIA A100 80GB PCIe", 1.935e12),
+        ("NVIDIA L40", 0.864e12),
+        ("NVIDIA L4", 0.3e12),
+    ],
+)
+def test_peaks_are_those_of_the_very_device(name, bandwidth):
+    assert gpu.peaks(name)[0] == bandwidth
+
+
+@pytest.mark.parametrize("name", ["a device of tomorrow", "NVIDIA GeForce RTX 4090 Laptop GPU"])
+def test_device_that_is_not_listed_has_no_peaks(name):
+    assert all(math.isnan(peak) for peak in gpu.peaks(name))
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Few steps: on the CPU as it would be on a GPU."""
+    monkeypatch.setattr(gpu, "BATCH", 32)
+    monkeypatch.setattr(gpu, "STRETCH", 2)
+    for name in ("CHUNK_MEMBER_STEPS", "GPU_CHUNK_MEMBER_STEPS"):
+        monkeypatch.setattr(chunks, name, 40)
+
+
+def test_gpu_benchmark_prints_and_keeps_a_row_a_size(short, monkeypatch, tmp_path, capsys):
+    needed = gpu.stack_bytes(gpu.SHAPES["d2_m8"].members(3, CPU), 1)
+    monkeypatch.setattr(gpu, "free_bytes", lambda device: needed / gpu.SHARE)
+    gpu.run(["d2_m8"], [2, 3, 4000], CPU, 60, tmp_path / "result.json")
+    two, three, many = json.loads((tmp_path / "result.json").read_text())["rows"]
+    assert (two["members"], three["members"], many["members"]) == (2, 3, 4000)
+    assert two["rate"] > 0
+    assert two["plain"] > 0
+    assert many["left_out"].startswith("needs ")
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert [line.split()[:2] for line in lines] == [["d2_m8", n] for n in ("2", "3", "4000")]
+    assert "left out: needs" in lines[2]
+
+
+def test_gpu_benchmark_goes_on_after_memory_ran_out(short, monkeypatch):
+    def stacked(members, device):
+        if len(members) == 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return 10.0, "a kernel"
+
+    monkeypatch.setattr(gpu, "stacked", stacked)
+    two, three = gpu.measure("d2_m8", [2, 3], CPU, deadline=math.inf)
+    assert two["left_out"].startswith("out of memory, although ")
+    assert three["rate"] == 10.0
+
+
+def test_gpu_benchmark_begins_nothing_that_would_end_too_late(short):
+    rows = list(gpu.measure("d2_m8", [1, 2], CPU, deadline=0))
+    assert [row["left_out"] for row in rows] == ["no time left"] * 2
+
+
+def test_gpu_benchmark_times_neither_the_capture_nor_the_measurement_at_the_end(monkeypatch):
+    """Five chunks that take 100, 30, 1, 1 and 50 seconds."""
+    clock = [0.0]
+
+    def train(members, progress):
+        for seconds in (100, 30, 1, 1, 50):
+            clock[0] += seconds
+            progress(8)
+        yield SimpleNamespace(kernel="a kernel")
+
+    monkeypatch.setattr(gpu, "train", train)
+    monkeypatch.setattr(gpu, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    assert gpu.stacked([], CPU) == (8.0, "a kernel")
 
 
 def test_benchmark_of_auroc_agrees_with_sklearn():

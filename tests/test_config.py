@@ -158,7 +158,7 @@ def test_refused_value_names_where_the_node_lies(builder, node, message, key):
 
 TRAINERS = st.builds(
     Trainer,
-    steps=st.integers(1, 10**6),
+    steps=st.integers(500, 10**6),
     lr=st.floats(1e-6, 10),
     beta1=st.floats(0, 0.99),
     warmup_fraction=st.floats(0, 0.5),

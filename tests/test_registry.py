@@ -178,25 +178,7 @@ def test_records_are_complete(metric: Metric) -> None:
     assert (metric.symmetric is None) == (not two_sided)
 
 
-DOCUMENTED = (
-    "communities",
-    "density",
-    "profiles",
-    "published",
-    "reconstruction",
-    "_firing",
-    "_outputs",
-    "_positions",
-)
-"""Modules of metrics whose docstrings are held to all parts, beside all diagnostics."""
-
-
-def is_documented(metric: Metric) -> bool:
-    _, package, module, *_ = metric.function.__module__.split(".")
-    return package == "diagnostics" or module in DOCUMENTED
-
-
-@pytest.mark.parametrize("metric", by_name(is_documented))
+@pytest.mark.parametrize("metric", by_name())
 def test_docstrings_have_all_parts(metric: Metric) -> None:
     """What goes in and comes out, with shapes, what is refused, and where it comes from."""
     text = inspect.getdoc(metric.function) or ""

@@ -28,7 +28,7 @@ def trust_in_coefficients(sae: SAE, world: EvaluationWorld, seed: int) -> Row:
     decoder row implies. There is no noise, so none of its error is one of sampling.
     """
     direction = Draws(seed, ("readout",)).normal("direction", (world.hidden.shape[1],))
-    readout = direction / direction.norm()
+    readout = (direction / direction.norm()).to(world.hidden.device)
     y = world.hidden @ readout
     latents, decoder = sae.encode(world.hidden)[0], sae.decoder[0]
     alive = ~density(latents, FIRE_THRESHOLD).dead

@@ -30,7 +30,7 @@ from toysae.hidden.stream import Stream
 from toysae.hidden.toy_model import TrainedToyModel
 from toysae.progress import progress
 from toysae.results.measurements import EvaluationWorld, measure_member
-from toysae.results.null_measurements import TRAINED, null_rows, null_saes
+from toysae.results.null_measurements import TRAINED, measure_nulls, null_rows
 from toysae.results.run import RunDirectory
 from toysae.saes.base import SAE
 from toysae.training.stack import TrainedStack, train
@@ -153,8 +153,7 @@ def _measure(stack: TrainedStack, runs: Sequence[Run], result: StudyResult) -> N
     for position, run in enumerate(runs):
         sae = stack.sae.members([position])
         world = result.evaluation(run)
-        measured = measure_member(sae, world)
-        summary = measured.summary
+        summary = measure_member(sae, world).summary
         facts = {
             "diverged_at": int(stack.frozen_at[position]),
             "loss": summary["error"] + run.l1 * summary["penalty"],
@@ -172,16 +171,13 @@ def _measure(stack: TrainedStack, runs: Sequence[Run], result: StudyResult) -> N
                     "share_along_components": share_along_components(sae, world),
                 }
             )
-            nulls = {
-                name: measure_member(null, world)
-                for name, null in null_saes(sae, world, run.seed).items()
-            }
+            nulls = measure_nulls(sae, world, seed=run.seed)
             result.reference_nulls += [
-                {"run": row["run"], **_identity(run), **null}
-                for null in null_rows({TRAINED: measured, **nulls})
+                {"run": row["run"], **_identity(run), **null} for null in null_rows(nulls)
             ]
-            result.reference_features += [{"run": row["run"], **f} for f in measured.features]
-            result.reference_latents += [{"run": row["run"], **f} for f in measured.latents]
+            trained = nulls[TRAINED]
+            result.reference_features += [{"run": row["run"], **f} for f in trained.features]
+            result.reference_latents += [{"run": row["run"], **f} for f in trained.latents]
 
 
 def _identity(run: Run) -> Row:

@@ -20,6 +20,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     sae_lens = pytest.importorskip("sae_lens", reason="opens checkpoints with SAELens itself")
 
+pytestmark = pytest.mark.saelens
+
 SCALINGS = [NoScaling(), LayerNorm(), ConstantNorm(), ConstantFactor(1.7)]
 KNOWN = [
     pytest.param(family, scaling, id=f"{label(family)}-{type(scaling).__name__}")

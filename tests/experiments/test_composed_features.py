@@ -36,6 +36,7 @@ TINY = [
     "geometries.antipodal.steps=60",
     "protocols.plain.trainer.steps=40",
     "protocols.published.trainer.steps=40",
+    "protocols.published.trainer.dead_window=20",
 ]
 
 #: x1, x2, y1, y2 as the toy model stores them.

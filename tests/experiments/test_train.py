@@ -33,7 +33,8 @@ def run(tmp_path_factory):
     directory = tmp_path_factory.mktemp("train")
     ended = run_apart("experiments.train", directory, *SMALL, "first_seed=3", "sae.l1=0.05")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == ""
+    assert "95 % interval" in ended.stdout
+    assert "cosine_feature_to_latent" in ended.stdout
     (path,) = (directory / "outputs" / "train").iterdir()
     assert f"results: outputs/train/{path.name}" in ended.stderr
     return path

@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 import torch
 import yaml
+from pretended_device import pretended_device
 
 from tests.generators.statistics import SIGMAS, check_truth
 from toysae.cli import CONF
@@ -40,6 +41,11 @@ def truth_of(name: str) -> Truth:
 
 @pytest.mark.parametrize("name", PRESETS)
 class TestPreset:
+    def test_samples_are_made_on_the_device_of_the_draws(self, name):
+        with pretended_device() as device:
+            drawn = preset(name).sample(Draws(0, device=device), 64)
+            assert drawn.dense().device == device
+
     def test_samples_are_what_the_truth_states(self, name):
         generator, n = preset(name), 32768
         if generator.n_features <= MOST_FEATURES:

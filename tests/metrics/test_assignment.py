@@ -172,7 +172,22 @@ def test_report_counts_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int]] = []
     a, b = unit(normal(0, 130, 3)), unit(normal(1, 65, 3))
     heaviest_matching(a, b, torch.positive, lambda *done: told.append(done))
-    assert told == [(done, 6) for done in range(1, 7)]
+    # Six tiles of proposals, what solving says in between, and six in each look for dearer pairs.
+    assert told[:7] == [(done, told[0][1]) for done in (1, 2, 3, 4, 5, 6, 6)]
+    assert told[0][1] == 12
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert {total % 6 for _, total in told} == {0}
+    assert all(done <= total for done, total in told)
+    assert told[-1][0] == told[-1][1]
+
+
+def test_further_rounds_are_reported_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assignment, "_EDGE", 64)
+    told: list[tuple[int, int]] = []
+    # Copies of one row all want the same partners: what the tiles propose is not enough.
+    a, b = unit(normal(0, 1, 8)).expand(60, 8), unit(normal(1, 200, 8))
+    heaviest_matching(a, b, torch.positive, lambda *done: told.append(done))
+    assert told[-1][0] == told[-1][1] > 2 * 4
 
 
 class TestSettleRows:

@@ -128,6 +128,12 @@ class TestCoefficientFit:
         assert torch.equal(dense.r2_gain, sparse.r2_gain)
         assert torch.equal(dense.slope_detected, sparse.slope_detected)
 
+    def test_without_samples(self) -> None:
+        fit = one(C[:0], C[:0])
+        for value in (fit.r2, fit.r2_identity, fit.r2_gain, fit.gain, fit.slope_detected):
+            assert math.isnan(value.item())
+        assert (fit.n_defined, fit.n_samples) == (0, 0)
+
     def test_bad_input_is_refused(self) -> None:
         with pytest.raises(ShapeError, match="feature from 1 to 1: expected 0 to 0"):
             coefficient_fit(C[:, None], C[:, None], torch.tensor([1]), torch.tensor([0]))

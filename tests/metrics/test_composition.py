@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 from scipy.optimize import nnls
@@ -77,8 +77,8 @@ class TestComposedScore:
         # The residual (.25, .15, .111803) on e1 has cosine .8006 with e2, and in three dimensions
         # a cosine is uniform on [-1, 1].
         t = 0.25 / math.sqrt(1 - 0.95**2)
-        score = composition.composed_score(tensor([[0.95, 0.25, 0.15, 0.111803]]), E4)
-        assert score.p_value.item() == pytest.approx(1 - ((1 + t) / 2) ** 3, abs=1e-5)
+        score = composition.composed_score(tensor([[0.95, 0.25, 0.15, math.sqrt(0.0125)]]), E4)
+        assert score.p_value.item() == pytest.approx(1 - ((1 + t) / 2) ** 3, abs=1e-6)
         assert not score.is_composed.item()
 
     @pytest.mark.parametrize(
@@ -177,6 +177,23 @@ class TestComposedScore:
             p_values.append(score.p_value.item())
         assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
+    @settings(max_examples=15)
+    @given(SEEDS, st.integers(3, 10), st.integers(2, 8))
+    def test_p_value_is_uniform_in_any_world(self, seed: int, d: int, n: int) -> None:
+        """Kolmogorov-Smirnov at level 1e-6: one run of this test in 67,000 fails by chance."""
+        rng = np.random.default_rng(seed)
+        p_values = []
+        for _ in range(150):
+            features, noise = unit(torch.from_numpy(rng.normal(size=(n, d)))), rng.normal(size=d)
+            first = features[0].numpy()
+            noise -= noise @ first * first
+            latent = torch.from_numpy(first + 1e-3 * noise / np.linalg.norm(noise))
+            score = composition.composed_score(latent[None], features)
+            # Another feature is nearer to the latent with a chance of at most 1e-6 in 3 dimensions.
+            assert score.first.item() == 0
+            p_values.append(score.p_value.item())
+        assert stats.kstest(p_values, "uniform").pvalue > 1e-6
+
     @pytest.mark.parametrize("d", [1, 2])
     def test_too_few_dimensions_for_a_p_value(self, d: int) -> None:
         score = composition.composed_score(torch.ones(1, d), torch.eye(d))
@@ -234,14 +251,14 @@ class TestComposedScore:
 
     def test_orthogonal_matching_pursuit_would_take_the_wrong_features(self) -> None:
         """Greedy from the best single feature: cosine .883883; the best pair: 1."""
-        features = tensor([[1, 0, 0], [0, 1, 0], [0.6, 0.6, 0.529]])
+        features = tensor([[1, 0, 0], [0, 1, 0], [0.6, 0.6, math.sqrt(0.28)]])
         latent = tensor([[HALF, HALF, 0]])
         greedy = orthogonal_mp(features.T.numpy(), latent[0].numpy(), n_nonzero_coefs=2)
         fit = greedy @ features.numpy()
-        assert fit @ latent[0].numpy() / np.linalg.norm(fit) == pytest.approx(0.883883, abs=1e-4)
+        assert fit @ latent[0].numpy() / np.linalg.norm(fit) == pytest.approx(0.883883, abs=1e-6)
         assert 2 in np.flatnonzero(greedy)
         score = composition.composed_score(latent, features)
-        assert score.s2.item() == pytest.approx(1)
+        assert score.s2.item() == pytest.approx(1, abs=1e-6)
         assert score.pair.tolist() == [[0, 1]]
 
     def test_pairs_that_never_meet_are_left_out(self) -> None:

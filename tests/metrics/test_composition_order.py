@@ -96,12 +96,12 @@ class TestGoldenScores:
     def test_p_values(self, fitted) -> None:
         # A cosine is uniform on [-1, 1] in three dimensions; beyond e1 and e2 a plane is left,
         # where P(cos < t) = 1 - arccos(t) / pi.
-        fits = fitted(tensor([[0.95, 0.25, 0.15, 0.111803]]), E4, 3)
+        fits = fitted(tensor([[0.95, 0.25, 0.15, math.sqrt(0.0125)]]), E4, 3)
         a = 0.25 / math.sqrt(1 - 0.95**2)
-        b = 0.15 / math.sqrt(0.15**2 + 0.111803**2)
-        assert fits.p_values[0, 1].item() == pytest.approx(1 - ((1 + a) / 2) ** 3, abs=1e-5)
+        b = 0.15 / math.sqrt(0.15**2 + 0.0125)
+        assert fits.p_values[0, 1].item() == pytest.approx(1 - ((1 + a) / 2) ** 3, abs=1e-6)
         assert fits.p_values[0, 2].item() == pytest.approx(
-            1 - (1 - math.acos(b) / math.pi) ** 2, abs=1e-5
+            1 - (1 - math.acos(b) / math.pi) ** 2, abs=1e-6
         )
         three = fitted(tensor([[0.6, 0.8, 0]]), torch.eye(3), 1)
         assert three.p_values.item() == pytest.approx(1 - 0.9**3)
@@ -333,6 +333,12 @@ class TestShapleyShares:
         rows = torch.from_numpy(np.linalg.cholesky(gram))
         shares = composition.shapley_shares(rows[2:], rows[:2], torch.tensor([[0, 1]]))
         assert shares[0].tolist() == pytest.approx([0.5112637, 0.3612637], abs=1e-6)
+
+    def test_without_features_there_is_no_share(self) -> None:
+        latents, nobody = tensor([[1, 0], [0, 0]]), torch.full((2, 2), -1)
+        shares = composition.shapley_shares(latents, latents[:0], nobody)
+        assert shares[0].tolist() == [0, 0]
+        assert shares[1].isnan().all()
 
     def test_orthogonal_features_share_as_their_squares(self) -> None:
         atoms = torch.tensor([[0, 1, 2, 3]] * 6)

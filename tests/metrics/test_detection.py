@@ -17,11 +17,11 @@ from toysae.metrics.detection import best_detection, detection
 from .draw import SEEDS, firing_tables, normal, tensor
 
 E4 = torch.eye(4, dtype=torch.float64)
+NAN = math.nan
 
 
 class TestDetection:
     C = tensor([[0], [0], [0], [0], [1], [2], [0.5], [1.5]])
-    NAN = math.nan
 
     @pytest.mark.parametrize(
         ("latent", "precision", "recall", "f1", "phi"),
@@ -80,6 +80,39 @@ class TestDetection:
         assert torch.isnan(none.best_f1_per_feature).all()
         assert none.best_f1_per_latent.shape == (0,)
 
+    def test_dead_latents_are_not_averaged(self) -> None:
+        """Two perfect latents and two that never fire; features 2 and 3 are not detected."""
+        table = detection(E4, E4 * tensor([1, 1, 0, 0]))
+        assert table.best_f1_per_latent.tolist() == pytest.approx([1, 1, NAN, NAN], nan_ok=True)
+        assert table.best_feature.tolist() == [0, 1, -1, -1]
+        assert table.mean_best_f1_per_latent == 1
+        assert (table.n_defined_latents, table.n_defined_features) == (2, 4)
+        assert table.best_f1_per_feature.tolist() == [1, 1, 0, 0]
+        assert table.best_latent.tolist() == [0, 1, -1, -1]
+        assert table.mean_best_f1_per_feature == 0.5
+
+    def test_absent_features_are_not_averaged(self) -> None:
+        table = detection(E4 * tensor([1, 1, 0, 0]), E4)
+        assert table.best_f1_per_feature.tolist() == pytest.approx([1, 1, NAN, NAN], nan_ok=True)
+        # Latents 2 and 3 fire, for nothing.
+        assert table.best_f1_per_latent.tolist() == [1, 1, 0, 0]
+        assert table.best_feature.tolist() == [0, 1, -1, -1]
+
+    def test_a_mask_leaves_latents_out(self) -> None:
+        alive = torch.tensor([True, False, True, True])
+        table = detection(E4, E4, alive=alive)
+        assert table.best_f1_per_feature.tolist() == [1, 0, 1, 1]
+        assert table.best_latent.tolist() == [0, -1, 2, 3]
+        assert table.best_feature.tolist() == [0, -1, 2, 3]
+        for values in (table.f1, table.precision, table.recall, table.phi):
+            assert values[:, 1].isnan().all()
+            assert not values[:, alive].isnan().any()
+        assert table.firings.tolist() == [1, 1, 1, 1]
+        none = detection(E4, E4, alive=torch.zeros(4, dtype=torch.bool))
+        assert none.n_defined_features == none.n_defined_latents == 0
+        with pytest.raises(ShapeError, match=r"alive has shape \(3,\): expected \[4\]"):
+            detection(E4, E4, alive=alive[:3])
+
     def test_different_samples_are_refused(self) -> None:
         with pytest.raises(ShapeError, match="coefficients has 5 samples and latents has 4"):
             detection(torch.ones(5, 2), torch.ones(4, 2))
@@ -124,12 +157,19 @@ class TestDetection:
 
 
 class TestBestDetection:
-    @given(firing_tables(), st.integers(1, 4))
+    @given(firing_tables(), st.integers(1, 4), SEEDS)
     def test_it_is_the_best_of_the_tables(
-        self, tables: tuple[torch.Tensor, torch.Tensor], block: int
+        self, tables: tuple[torch.Tensor, torch.Tensor], block: int, seed: int
     ) -> None:
         c, z = tables[0].double(), tables[1].double()
-        table, best = detection(c, z), best_detection(c, z, block=block)
+        alive = normal(seed, z.shape[1]) > -1
+        table = detection(c, z, alive=alive)
+        best = best_detection(c, z, alive=alive, block=block)
+        for found, whole in (
+            (best.per_feature, table.best_f1_per_feature),
+            (best.per_latent, table.best_f1_per_latent),
+        ):
+            assert torch.equal(found.f1.nan_to_num(nan=-9), whole.nan_to_num(nan=-9))
         assert torch.equal(best.per_feature.partner, table.best_latent)
         assert torch.equal(best.per_latent.partner, table.best_feature)
         assert torch.equal(best.positives, table.positives)
@@ -143,6 +183,8 @@ class TestBestDetection:
                 for k, partner in enumerate(found.partner.tolist()):
                     expected = whole[k, partner].item() if partner >= 0 else math.nan
                     value = getattr(found, name)[k].item()
+                    if name == "f1" and partner < 0 and not math.isnan(value):
+                        expected = 0
                     assert value == pytest.approx(expected, nan_ok=True), name
 
     def test_golden_four_latents_on_one_feature(self) -> None:

@@ -44,8 +44,8 @@ def test_golden_joint_matching() -> None:
     assert matching.rows.tolist() == [0, 1, 2]
     assert matching.cols.tolist() == [0, 2, 1]
     assert matching.mean_over_max == pytest.approx(0.707580, abs=1e-6)
-    # Decoder and encoder cosines .95 and .9, 0 and Y, X and Y, but for the rounding of X and Y.
-    assert matching.cosine.tolist() == pytest.approx([0.925, Y / 2, (X + Y) / 2], abs=1e-5)
+    # Of unit rows, cosines .95 and .9, 0 and sqrt .96, sqrt .19 and sqrt .96.
+    assert matching.cosine.tolist() == pytest.approx([0.925, 0.489898, 0.707843], abs=1e-6)
 
 
 def test_both_cosines_must_be_above_the_threshold() -> None:

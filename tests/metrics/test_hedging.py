@@ -149,6 +149,13 @@ class TestHedging:
         nobody = hedging(E2, E2, torch.tensor([-1, -1]), torch.ones(3, 2))
         assert math.isnan(nobody.mean_norm)
 
+    def test_without_features(self) -> None:
+        nobody = torch.tensor([-1, -1])
+        found = hedging(E2, E2[:0], nobody, torch.zeros(5, 0))
+        assert found.leaks.shape == found.correlation.shape == (2, 0)
+        assert math.isnan(found.sign_agreement)
+        assert found.n_samples == 5
+
     def test_constant_features_and_zero_latents(self) -> None:
         found = hedging(torch.zeros(1, 2), E2, ONE, torch.ones(4, 2) * 0.1)
         assert torch.isnan(found.correlation).all()

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from toysae.errors import ShapeError
 from toysae.metrics.codes import SparseCodes
-from toysae.metrics.detection import detection
+from toysae.metrics.detection import best_detection, detection
 from toysae.metrics.dictionary import max_cosine
 from toysae.metrics.matching_keys import KEYS, matching_keys
 
-from .draw import SEEDS, normal, tensor
+from .draw import SEEDS, firing_tables, normal, tensor
 
 E4 = torch.eye(4, dtype=torch.float64)
 
@@ -79,6 +79,16 @@ class TestMatchingKeys:
                 assert torch.allclose(found.similarity[resembles], best[resembles])
                 assert torch.equal(found.partner >= 0, resembles)
 
+    @given(firing_tables())
+    def test_detection_gives_the_same_partners(
+        self, tables: tuple[torch.Tensor, torch.Tensor]
+    ) -> None:
+        c, z = tables[0].double(), tables[1].double()
+        (n, m), found = (c.shape[1], z.shape[1]), best_detection(c, z)
+        keys = matching_keys(torch.ones(n, 1), torch.ones(m, 1), c, z)
+        assert torch.equal(keys.per_feature["f1"].partner, found.per_feature.partner)
+        assert torch.equal(keys.per_latent["f1"].partner, found.per_latent.partner)
+
     def test_opposite_directions_and_opposite_activations(self) -> None:
         """A cosine has a sign, a correlation that of the activation, which is left out."""
         codes = normal(0, 40, 4).clamp(min=0)
@@ -99,6 +109,15 @@ class TestMatchingKeys:
         masked = matching_keys(E4, E4, E4.repeat(10, 1), codes, alive=alive)
         assert masked.per_latent["decoder"].partner.tolist() == [0, 1, 2, -1]
         assert masked.per_feature["decoder"].partner.tolist() == [0, 1, 2, -1]
+
+    def test_masked_latents_have_no_partner_by_any_key(self) -> None:
+        codes, alive = normal(0, 40, 4).clamp(min=0), torch.tensor([True, True, False, True])
+        keys = matching_keys(E4, E4, codes, codes, alive=alive)
+        for key in KEYS:
+            assert keys.per_latent[key].partner[2] == -1
+            assert keys.per_latent[key].similarity[2].isnan()
+            assert not (keys.per_feature[key].partner == 2).any()
+        assert keys.per_latent["f1"].partner.tolist() == [0, 1, -1, 3]
 
     def test_all_three_must_agree(self) -> None:
         # By firing latent 1 belongs to feature 1; by direction and by correlation to feature 0.
@@ -126,6 +145,14 @@ class TestMatchingKeys:
         )
         assert keys.per_latent["f1"].partner.tolist() == [0, 1]
         assert told == [(1, 2), (2, 2)]
+
+    def test_without_samples_only_directions_match(self) -> None:
+        keys = matching_keys(FEATURES, DECODER, COEFFICIENTS[:0], LATENTS[:0])
+        assert keys.per_feature["decoder"].partner.tolist() == [0, 1]
+        for key in ("correlation", "f1"):
+            assert keys.per_feature[key].partner.tolist() == [-1, -1]
+            assert keys.per_latent[key].similarity.isnan().all()
+        assert math.isnan(keys.all_agree_on_features)
 
     def test_tables_must_belong_to_the_dictionaries(self) -> None:
         with pytest.raises(

@@ -37,7 +37,7 @@ class TestMonosemanticity:
         assert math.isnan(monosemanticity(torch.ones(2, 0)).published_mean)
 
     def test_negative_responses_are_refused(self) -> None:
-        with pytest.raises(DataError, match="negative"):
+        with pytest.raises(DataError, match="go down to -1"):
             monosemanticity(tensor([[1, -1]]))
 
 

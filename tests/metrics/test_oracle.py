@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
+from toysae.metrics.absorption import absorption
 from toysae.metrics.board import auroc_coverage, board_coverage, board_reconstruction
 from toysae.metrics.coefficient_fit import coefficient_fit
+from toysae.metrics.composition import composed_score
 from toysae.metrics.detection import best_detection, detection
+from toysae.metrics.dictionary import hungarian, max_cosine
+from toysae.metrics.hedging import hedging
 from toysae.metrics.matching_keys import matching_keys
 from toysae.metrics.monosemanticity import purity
 from toysae.metrics.ranking import ranking, ranking_table
 from toysae.metrics.recovery import feature_recovery, joint_recovery, recovery_curve
 from toysae.metrics.saelens import saelens_agreement, saelens_classification
+from toysae.metrics.splitting import splitting
 
-from .draw import normal, tensor
+from .cases.absorption import FAMILIES, parents_and_children
+from .draw import SEEDS, normal, tensor
 
 N = 5
 FEATURES = normal(0, N, 4)
@@ -89,3 +100,97 @@ def test_a_permuted_decoder_is_seen_by_what_looks_at_both() -> None:
     permuted = scores(FEATURES[[1, 2, 3, 4, 0]], COEFFICIENTS)
     changed = {name for name in oracle if permuted[name] != pytest.approx(oracle[name])}
     assert changed == {"joint", "keys"}
+
+
+class Learned(NamedTuple):
+    """An SAE by its decoder and its latents on the samples of a world, and which are alive."""
+
+    decoder: Tensor
+    latents: Tensor
+    alive: Tensor
+
+
+TREE = normal(5, 5, 8)
+"""Two parents with a child each, and a feature of its own."""
+
+
+def learned(seed: int) -> tuple[Tensor, Learned]:
+    """Coefficients, and an SAE that absorbs, splits feature 4, composes, and misses feature 3."""
+    rng = np.random.default_rng(seed)
+    c, z = parents_and_children(rng)
+    alone = torch.from_numpy(rng.exponential(size=40) * (rng.random(40) < 0.6))
+    half = torch.from_numpy(rng.random(40) < 0.5)
+    latents = torch.cat([z[:, :3], torch.stack([alone * half, alone * ~half], dim=1)], dim=1)
+    rows = torch.stack([TREE[0], TREE[0] + TREE[1], TREE[2] + 0.5 * TREE[3], TREE[4], TREE[4]])
+    decoder = rows + 0.05 * torch.from_numpy(rng.normal(size=rows.shape))
+    return torch.cat([c, alone[:, None]], dim=1), Learned(
+        decoder, latents, torch.ones(len(rows), dtype=torch.bool)
+    )
+
+
+def structure(coefficients: Tensor, sae: Learned) -> dict[str, float]:
+    """Numbers about how features are shared out among latents, by name."""
+    decoder, latents, alive = sae
+    absorbed = absorption(coefficients, latents, TREE, decoder, FAMILIES)
+    split = splitting(coefficients, latents)
+    matching = hungarian(TREE, decoder, alive_b=alive)
+    assigned = torch.full((len(decoder),), -1)
+    near = matching.cosine > 0.5  # else the second latent of feature 4 stands for feature 3
+    assigned[matching.cols[near]] = matching.rows[near]
+    hedged = hedging(decoder, TREE, assigned, coefficients)
+    composed = composed_score(decoder, TREE, alive=alive)
+    nearest = max_cosine(TREE, decoder, alive_b=alive)
+    return {
+        "absorbed": absorbed.mean_rate,
+        "asymmetry": absorbed.mean_asymmetry,
+        "split": split.fraction,
+        "parts": float(split.count.sum()),
+        "union": split.union_f1.nansum().item(),
+        "hedging": hedged.mean_norm,
+        "signs": hedged.sign_agreement,
+        "composed": composed.fraction_composed,
+        "s1": composed.s1.nanmean().item(),
+        "s2": composed.s2.nanmean().item(),
+        "matched": matching.mean_over_matched,
+        "over_max": matching.mean_over_max,
+        "forth": nearest.mean_a_to_b,
+        "back": nearest.mean_b_to_a,
+    }
+
+
+def test_the_structure_is_there() -> None:
+    """Else it would be no wonder that it does not change."""
+    found = [structure(*learned(seed)) for seed in range(10)]
+    for name in ("absorbed", "split", "hedging", "composed"):
+        assert max(each[name] for each in found) > 0.1, name
+
+
+@settings(max_examples=25)
+@given(SEEDS, st.permutations(range(5)))
+def test_order_of_latents_changes_no_structure(seed: int, order: list[int]) -> None:
+    c, sae = learned(seed)
+    other = Learned(sae.decoder[order], sae.latents[:, order], sae.alive)
+    assert structure(c, other) == pytest.approx(structure(c, sae), nan_ok=True)
+
+
+@settings(max_examples=25)
+@given(SEEDS, st.integers(1, 4))
+def test_dead_latents_change_no_structure(seed: int, n_dead: int) -> None:
+    """Wherever they point: along a feature, along a sum, or nowhere."""
+    c, sae = learned(seed)
+    rows = torch.cat([TREE[3:4], TREE[2:3] + TREE[3:4], 0 * TREE[:1], normal(seed, 1, 8)])
+    more = Learned(
+        torch.cat([sae.decoder, rows[:n_dead]]),
+        torch.cat([sae.latents, torch.zeros(40, n_dead, dtype=torch.float64)], dim=1),
+        torch.cat([sae.alive, torch.zeros(n_dead, dtype=torch.bool)]),
+    )
+    assert structure(c, more) == pytest.approx(structure(c, sae), nan_ok=True)
+
+
+@settings(max_examples=25)
+@given(SEEDS, st.lists(st.floats(1e-3, 1e3), min_size=5, max_size=5))
+def test_scale_changes_no_structure(seed: int, scales: list[float]) -> None:
+    c, sae = learned(seed)
+    scale = tensor(scales)
+    other = Learned(sae.decoder / scale[:, None], sae.latents * scale, sae.alive)
+    assert structure(c, other) == pytest.approx(structure(c, sae), nan_ok=True)

@@ -185,6 +185,12 @@ class TestJointRecovery:
         assert found.by_cosine.tolist() == [True, True, True, False]
         assert found.n_defined == 4
 
+    def test_masked_latents_do_not_detect_either(self) -> None:
+        alive = torch.tensor([False, True, True, True])
+        found = recovery.joint_recovery(E4, E4, self.C, self.Z, alive=alive)
+        assert found.by_f1.tolist() == [False, True, True, False]
+        assert not found.joint.any()
+
     def test_absent_features_and_missing_latents(self) -> None:
         absent = recovery.joint_recovery(E4, E4, self.C * tensor([1, 0, 1, 1]), self.Z)
         assert absent.n_defined == 3

@@ -45,7 +45,12 @@ def test_one_draw_has_no_deviation() -> None:
 # n = m and d, the level of the matching and the level with replacement, to three digits.
 @pytest.mark.parametrize(
     ("n", "d", "matched", "replaced", "n_draws"),
-    [(64, 16, 0.519, 0.556, 40), (512, 64, 0.355, 0.371, 3), (1024, 256, 0.194, 0.201, 1)],
+    [
+        (64, 16, 0.519, 0.556, 40),
+        (512, 64, 0.355, 0.371, 3),
+        (1024, 256, 0.194, 0.201, 1),
+        (2048, 768, 0.119, 0.124, 1),
+    ],
 )
 def test_golden_levels_of_the_matching(
     n: int, d: int, matched: float, replaced: float, n_draws: int

@@ -121,7 +121,7 @@ class TestDegenerate:
     def test_different_samples_are_refused(self) -> None:
         with pytest.raises(ShapeError, match="coefficients has 3 samples and latents has 2"):
             splitting(torch.ones(3, 1), torch.ones(2, 1))
-        with pytest.raises(DataError, match="activations"):
+        with pytest.raises(DataError, match="coefficients: 1 of 1"):
             splitting(tensor([[math.nan]]), torch.ones(1, 1))
 
 

@@ -88,8 +88,11 @@ PERFECT = {
     "cosine_latent_to_feature": 1,
     "cosine_feature_to_latent/set_x": 1,
     "cosine_feature_to_latent/set_y": 1,
+    "cosine_feature_to_latent_corrected": 1,
+    "cosine_latent_to_feature_corrected": 1,
     "hungarian_over_matched": 1,
     "hungarian_over_max": 1,
+    "saelens/matched_abs_cosine": 1,
     "recovered": 1,
     "fraction_true": 1,
     "fraction_composed": 0,
@@ -166,7 +169,8 @@ class TestDeadLatents:
         sae, here = anything(4), world(AXES)
         without = measure_member(sae, here)
         measured = measure_member(with_dead_latents(sae), here)
-        changed = ("n_dead", "monosemanticity_published")
+        changed = ["n_dead", "monosemanticity_published"]
+        changed += [name for name in measured.summary if name.startswith("saelens/")]
         assert_same(measured.summary, without.summary, but=changed)
         assert without.summary["n_dead"] == 0
         assert measured.summary["n_dead"] == 2
@@ -182,7 +186,8 @@ class TestDeadLatents:
         undefined = {name for name, value in summary.items() if math.isnan(value)}
         assert undefined == {
             "cosine_feature_to_latent", "cosine_feature_to_latent_chance",
-            "cosine_latent_to_feature", "hungarian_over_matched", "hungarian_over_max",
+            "cosine_feature_to_latent_corrected", "cosine_latent_to_feature",
+            "cosine_latent_to_feature_corrected", "hungarian_over_matched", "hungarian_over_max",
             "angle_to_feature", "angle_to_composed", "fraction_true", "fraction_composed",
             "fraction_other", "composed_by_score", "composed_score_decided", "monosemanticity",
             "cosine_feature_to_latent/set_x", "cosine_feature_to_latent/set_y",
@@ -291,6 +296,40 @@ class TestRows:
         summary = measure_member(with_dead_latents(anything(4)), world(AXES)).summary
         assert summary["cosine_feature_to_latent_chance"] == expected_max_cosine(4, 6)
         assert summary["cosine_latent_to_feature_chance"] == expected_max_cosine(4, 4)
+
+
+class TestChance:
+    def test_corrected_cosines(self):
+        """In three dimensions the best of m random directions has mean cosine (m - 1) / (m + 1)."""
+        here = world(HiddenSpace(torch.eye(3)), ComposedSets(sizes=(2, 1)), n=50)
+        rows = torch.tensor([[1.0, 0, 0], [0, 0.6, 0.8], [0.8, 0.6, 0], [0, 0, 1]])
+        summary = measure_member(tied(rows, bias=0.1), here).summary
+        # Best cosines of the features are 1, .6, 1, and 3/5 is the chance of four latents.
+        assert summary["cosine_feature_to_latent_corrected"] == pytest.approx(0.666667, abs=1e-6)
+        # Those of the latents are 1, .8, .8, 1, and 1/2 is the chance of three features.
+        assert summary["cosine_latent_to_feature_corrected"] == pytest.approx(0.8)
+
+
+class TestSaelensColumn:
+    def test_dead_latents_count_as_theirs_do(self):
+        """Two features found exactly, two missed, and one dead latent."""
+        rows = torch.cat([AXES.directions[[0, 2]], -AXES.directions[:1]])
+        sae = tied(rows)
+        sae.params["b_enc"][0, 2] = -1
+        summary = measure_member(sae, world(AXES)).summary
+        expected = {"matched_abs_cosine": 2 / 3, "uniqueness": 2 / 3, "precision": 2 / 3,
+                    "recall": 2 / 3, "f1": 2 / 3}  # fmt: skip
+        for name, value in expected.items():
+            assert summary[f"saelens/{name}"] == pytest.approx(value), name
+        assert 2 / 3 < summary["saelens/accuracy"] < 1
+        assert not [name for name in summary if "mcc" in name.lower()]
+
+    def test_in_large_worlds_it_is_undefined(self, monkeypatch):
+        monkeypatch.setattr("toysae.results.saelens_column.MOST_MATCHED_FEATURES", 3)
+        summary = measure_member(anything(4), world(AXES)).summary
+        theirs = [value for name, value in summary.items() if name.startswith("saelens/")]
+        assert len(theirs) == 6
+        assert all(math.isnan(value) for value in theirs)
 
 
 class TestWorld:

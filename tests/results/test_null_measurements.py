@@ -13,8 +13,9 @@ from toysae.generators.laws.profiles import Constant
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.orthonormal import Orthonormal
 from toysae.hidden.stream import Stream
-from toysae.results.measurements import EvaluationWorld, measure_member
+from toysae.results.measurements import EvaluationWorld
 from toysae.results.null_measurements import TRAINED, measure_nulls, null_rows, null_saes
+from toysae.results.recovery_measurements import measure_recovery
 from toysae.saes.base import SAE
 from toysae.saes.oracle import oracle
 from toysae.saes.relu import ReLU
@@ -62,10 +63,14 @@ class TestOracle:
         "fraction_true",
         "monosemanticity",
         "feature_f1",
+        "feature_auroc",
+        "coefficient_r2",
+        "cosine_feature_to_latent_corrected",
+        "saelens/matched_abs_cosine",
         "explained_variance",
         "shrinkage",
     )
-    ZERO = ("angle_to_feature", "fraction_composed", "fraction_other", "n_dead")
+    ZERO = ("angle_to_feature", "fraction_composed", "fraction_other", "n_dead", "n_split")
 
     @pytest.mark.parametrize(
         ("generator", "space"),
@@ -80,7 +85,7 @@ class TestOracle:
     def test_scores_one_on_everything(self, generator, space):
         here = world(generator, space)
         sae = oracle(here.features, here.hidden, here.coefficients)
-        measured = measure_member(sae, here)
+        measured = measure_recovery(sae, here)
         summary = measured.summary
         perfect = dict.fromkeys(self.ONE, 1) | dict.fromkeys(self.ZERO, 0)
         assert {name: summary[name] for name in perfect} == pytest.approx(perfect, abs=1e-3)
@@ -99,7 +104,7 @@ class TestTable:
 
     def test_trained_first_then_the_nulls(self):
         assert list(self.MEASURED) == [*NAMES, "permuted_decoder"]
-        assert self.MEASURED[TRAINED].summary == measure_member(self.SAE, self.HERE).summary
+        assert self.MEASURED[TRAINED].summary == measure_recovery(self.SAE, self.HERE).summary
 
     def test_permuted_decoder_keeps_what_the_encoder_does_and_loses_the_rest(self):
         """Rows as a set are the same, so agreement of directions stays; what they carry goes."""
@@ -161,7 +166,8 @@ class TestTable:
     def test_trained_nulls_are_measured_where_they_are_given(self):
         measured = measure_nulls(self.SAE, self.HERE, given={"initial": anything(6, seed=9)})
         assert list(measured)[-1] == "initial"
-        assert measured["initial"].summary == measure_member(anything(6, seed=9), self.HERE).summary
+        alone = measure_recovery(anything(6, seed=9), self.HERE)
+        assert measured["initial"].summary == alone.summary
 
     def test_rows_have_all_columns(self):
         rows = null_rows(self.MEASURED)
@@ -187,9 +193,11 @@ class TestMetamorphic:
             "b_dec": sae.params["b_dec"],
         }
         wider = SAE(replace(sae.family, n_latents=m + 2), params)
-        self._compare(
-            sae, wider, (TRAINED, "rotated_decoder"), ("n_dead", "monosemanticity_published")
-        )
+        changed = ["n_dead", "monosemanticity_published"]
+        changed += [name for name in measure_recovery(sae, self.HERE).summary if "saelens" in name]
+        # With two more latents there are as many as features.
+        changed += ["hedging_norm", "hedging_sign_agreement"]
+        self._compare(sae, wider, (TRAINED, "rotated_decoder"), changed)
 
     def test_order_of_latents_changes_no_aggregate(self):
         sae = anything(5)

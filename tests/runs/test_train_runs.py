@@ -59,6 +59,14 @@ def test_batches_change_no_result_and_hold_whole_runs(monkeypatch):
     assert all(same(whole[i], cut[i]) for i in range(3))
 
 
+def test_batches_of_a_gpu_are_larger(monkeypatch):
+    monkeypatch.setattr(training, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(training, "GPU_MAX_MEMBERS", 4)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for device, expected in (("cpu", [[0], [1]]), ("auto", [[0, 1]]), ("cuda:1", [[0, 1]])):
+        assert list(training._batches([replace(RUN, device=device)] * 2)) == expected
+
+
 def test_run_larger_than_a_batch_is_trained_whole(monkeypatch):
     monkeypatch.setattr(training, "MAX_MEMBERS", 1)
     assert sorted(outcomes([RUN])[0].saes) == [0, 1]

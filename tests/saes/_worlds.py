@@ -30,9 +30,9 @@ def generator(preset: str, **fields: object) -> Generator:
     )
 
 
-def streams(world: Generator, seeds: int) -> list[Stream]:
-    """A stream for each seed, in a 20-dimensional space of its own with orthonormal directions."""
-    spaces = Orthonormal(d_hidden=20).spaces(world, list(range(seeds)), CPU)
+def streams(world: Generator, seeds: int, *, d_hidden: int = 20) -> list[Stream]:
+    """A stream for each seed, in a space of its own with orthonormal directions."""
+    spaces = Orthonormal(d_hidden=d_hidden).spaces(world, list(range(seeds)), CPU)
     return [Stream(world, space, seed) for seed, space in enumerate(spaces)]
 
 

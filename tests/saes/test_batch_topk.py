@@ -14,6 +14,8 @@ from toysae.saes.base import SAE
 from toysae.saes.batch_topk import BatchTopK
 from toysae.saes.fast import FastForm
 from toysae.saes.folding import fold_factor
+from toysae.saes.lista import Lista
+from toysae.saes.matryoshka import Matryoshka
 from toysae.saes.trainable import Forward
 from toysae.training.member import Member
 
@@ -139,3 +141,13 @@ def test_so_many_of_each_member_fire_and_none_that_is_larger_is_left_out(
 def test_values_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         BatchTopK(**fields)
+
+
+@pytest.mark.parametrize("family", [BatchTopK, Matryoshka, Lista])
+def test_batch_of_which_nothing_would_be_kept_is_refused(family: type[BatchTopK]) -> None:
+    trainer = replace(TRAINER, batch_size=32)
+    with pytest.raises(
+        ConfigError, match=r"^sae\.k = 0\.03: must be at least 1 / trainer\.batch_size = 0\.03125"
+    ):
+        Member(family(n_latents=4, k=0.03), trainer, stream(), seed=0)
+    Member(family(n_latents=4, k=0.03125), trainer, stream(), seed=0)

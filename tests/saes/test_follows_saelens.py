@@ -48,6 +48,8 @@ with warnings.catch_warnings():
     from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
+pytestmark = pytest.mark.saelens
+
 D, M, BATCH, STEPS = 6, 10, 32, 50
 LOOKED_AT = (1, 2, 10, STEPS)
 #: Latents that start far below every threshold, so that they are dead after the window.

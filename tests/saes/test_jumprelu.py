@@ -140,7 +140,7 @@ def test_kernels_know_the_form_of_the_paper() -> None:
     assert JumpReLU(bandwidth=0.2).fast_form == FastForm("jumprelu", "step", bandwidth=0.2)
     for other in (
         JumpReLU(penalty_form="tanh"),
-        JumpReLU(penalty_form="quadratic"),
+        JumpReLU(penalty_form="quadratic", target_l0=2.0),
         JumpReLU(ste_to_input=True),
         JumpReLU(pre_activation_penalty=0.1),
     ):
@@ -158,9 +158,21 @@ def test_kernels_know_the_form_of_the_paper() -> None:
             {"penalty_form": "quadratic", "target_l0": 9.0},
             r"sae\.target_l0 = 9\.0: must be at most sae\.n_latents = 8",
         ),
+        (
+            {"penalty_form": "quadratic", "target_l0": 0.0},
+            r"sae\.target_l0 = 0\.0: must be greater than 0",
+        ),
+        ({"penalty_form": "quadratic"}, r"sae\.target_l0 = null: .* needs the L0 at which"),
+        (
+            {"target_l0": 2.0},
+            r"sae\.target_l0 = 2\.0: must be null with sae\.penalty_form = 'step'; .*trainer\.ta",
+        ),
+        (
+            {"penalty_form": "tanh", "target_l0": 2.0},
+            r"sae\.target_l0 = 2\.0: must be null with sae\.penalty_form = 'tanh'",
+        ),
     ],
 )
 def test_values_that_cannot_be_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         JumpReLU(**fields)
-    assert JumpReLU(target_l0=9.0).penalty_form == "step"

@@ -122,6 +122,7 @@ def test_every_choice_leaves_less(seed):
     assert (norms[1:] <= norms[:-1] + 1e-5).all()
 
 
+@pytest.mark.saelens
 @pytest.mark.parametrize("stop_on_repetition", [True, False])
 @pytest.mark.parametrize("threshold", [0.0, 0.5])
 @pytest.mark.parametrize("bias", [True, False])
@@ -132,6 +133,7 @@ def test_follows_saelens(stop_on_repetition, threshold, bias):
     config = saelens.MatchingPursuitTrainingSAEConfig(
         d_in=6,
         d_sae=12,
+        decoder_init_norm=1.0,
         max_iterations=5,
         residual_threshold=threshold,
         stop_on_duplicate_support=stop_on_repetition,

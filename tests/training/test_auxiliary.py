@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from toysae.saes.matching_pursuit import MatchingPursuit
 from toysae.saes.relu import ReLU
 from toysae.saes.selecting import Selecting
 from toysae.saes.topk import TopK
@@ -116,6 +117,21 @@ class TestValue:
         assert gradient is not None
         assert not gradient[0].any()
         assert bool(gradient.isfinite().all())
+
+
+@pytest.mark.parametrize("subtract", [True, False])
+def test_decoder_bias_has_no_part_in_it(subtract):
+    """Whether reconstructions have it or, as in this family without `subtract`, not."""
+    family = MatchingPursuit(n_latents=4, max_iterations=1, subtract_decoder_bias=subtract)
+    x = torch.tensor([[[1.0, 0, 0, 0]]])
+    bias = torch.tensor([[0.0, 0.5, 0, 0]], requires_grad=True)
+    params = {"W_dec": torch.eye(4)[None].requires_grad_(), "b_dec": bias}
+    pre = torch.tensor([[[0.5, -2.0, -1.0, -3.0]]])
+    forward = Forward(pre, torch.relu(pre), torch.zeros(1, 1, 4))
+    value = auxiliary_loss(family, params, x, forward, torch.tensor([[True, True, True, False]]))
+    # Of latents 0 and 2, which decode to e1 and e3: (0.5 - 1)^2 + 1.
+    assert value.tolist() == [0.25 + 1]
+    assert torch.autograd.grad(value.sum(), bias, allow_unused=True)[0] is None
 
 
 class TestGradient:

@@ -10,13 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from toysae.errors import ConfigError
 from toysae.generators.independent import Independent
 from toysae.generators.laws.profiles import Constant
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.stream import Stream
 from toysae.saes.base import SAE
 from toysae.saes.gated import Gated
+from toysae.saes.lista import Lista
+from toysae.saes.matching_pursuit import MatchingPursuit
 from toysae.saes.relu import ReLU
+from toysae.saes.tied import Tied
+from toysae.saes.topk import TopK
 from toysae.saes.trainable import TrainableFamily
 from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member
@@ -83,6 +88,25 @@ def test_encoder_keeps_its_bits_over_the_last_fraction(family, monkeypatch):
         else:
             # The first of the fine-tuning is step 30, with the parameters after step 29 before it.
             assert changed == [True] * 29 + [False] * 10, name
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        Tied(n_latents=FEATURES),
+        MatchingPursuit(n_latents=FEATURES),
+        Lista(n_latents=FEATURES, k=1.0),
+        TopK(n_latents=FEATURES, unit_norm_decoder=False, rescale_by_decoder_norm=True),
+    ],
+    ids=lambda f: f.name,
+)
+def test_encoder_that_follows_the_decoder_is_refused(family):
+    """To train the decoder would train it too."""
+    with pytest.raises(
+        ConfigError, match=rf"^trainer.finetune_fraction = 0.25: must be 0 with {family.name} "
+    ):
+        member(family, TUNED)
+    member(family, PLAIN)
 
 
 def test_nothing_is_asked_of_the_penalty_there():

@@ -103,7 +103,7 @@ class TestGroupIntoStacks:
             replace(base, sae=replace(base.sae, unit_norm_decoder=False)),
             replace(base, trainer=replace(base.trainer, steps=51)),
             replace(base, trainer=replace(base.trainer, batch_size=33)),
-            replace(base, trainer=replace(base.trainer, dead_latents="ghost")),
+            replace(base, trainer=replace(base.trainer, dead_latents="ghost", dead_window=5)),
             replace(base, stream=stream(4)),
         ]
         assert group_into_stacks([base, *others, base]) == [

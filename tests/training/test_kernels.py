@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -27,12 +28,14 @@ from toysae.training.kernels.fused import LARGEST_DIMENSION, LARGEST_FUSED, Fuse
 from toysae.training.kernels.fused_passes import TILE
 from toysae.training.member import Member
 from toysae.training.objectives import Local
+from toysae.training.state import StackState
 
 from ._stacks import (
     GHOSTS,
     KERNELS,
     PLANE,
     TRAINER,
+    chunk_of,
     difference,
     identical,
     members,
@@ -335,6 +338,20 @@ class TestDivergence:
             "the others went on"
         ]
 
+    @pytest.mark.parametrize("strange", [math.nan, -math.nan, math.inf])
+    def test_a_single_strange_weight_is_seen(self, kernel, strange):
+        (member,) = members(1)
+        state = StackState.start(initial_params([member], CPU))
+        state.params["W_enc"][0, 1, 2] = strange
+        before = {name: p.clone() for name, p in state.params.items()}
+        chunk = chunk_of(member.stream.hidden(0, 3 * 33).view(1, 3, 33, 2))
+        losses = KERNELS[kernel](member, Local(), 1)[0].advance(state, chunk)
+        assert state.frozen_at.tolist() == [0]
+        assert not bool(losses.error[0, 0].isfinite())
+        assert bool(losses.error[0, 1:].isnan().all())
+        for name, expected in before.items():
+            torch.testing.assert_close(state.params[name], expected, equal_nan=True)
+
 
 class TestChoice:
     def chosen(self, **changes):
@@ -352,7 +369,7 @@ class TestChoice:
             ({"sae": ReLU(orthogonality_penalty=0.1)}, "without the orthogonality term"),
             ({"sae": ReLU(frequency_penalty=0.1)}, "without the frequency term"),
             (
-                {"trainer": replace(TRAINER, dead_latents="auxiliary")},
+                {"trainer": replace(TRAINER, dead_latents="auxiliary", dead_window=5)},
                 "without the auxiliary loss",
             ),
             (

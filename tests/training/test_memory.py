@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
 import subprocess
 import sys
+import weakref
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 import torch
 from commands import ROOT, environment
 
+from toysae.config import SAES
 from toysae.draws import CPU
+from toysae.generators.composed_sets import ComposedSets
+from toysae.hidden.base import HiddenSpace
+from toysae.hidden.stream import Stream
 from toysae.saes.relu import ReLU
 from toysae.training import memory, stack
+from toysae.training.initial import initial_params
+from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member
-from toysae.training.memory import cut, free_bytes, members_at_once, stack_bytes
+from toysae.training.memory import cut, free_bytes, members_at_once, stack_bytes, step_bytes
+from toysae.training.objectives import Local
+from toysae.training.saved import Saves
+from toysae.training.state import StackState
 from toysae.training.trainer import Trainer
 
-from ._stacks import difference, members, of_member, stream
+from ._stacks import chunk_of, difference, members, of_member, stream
 
 #: Peak of the resident memory while a stack is trained, above that before, beside the estimate.
 MEASURE = """
@@ -79,6 +91,42 @@ def test_estimate_is_within_a_factor_of_two_of_the_peak(shape):
     assert 0.5 < estimated / measured < 2
 
 
+def peak(run):
+    """Most memory of tensors that is held at once while `run` runs, above that before, in bytes."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        run()
+    events = profile.profiler.kineto_results.events()
+    changes = sorted((e for e in events if e.name() == "[memory]"), key=lambda e: e.start_ns())
+    return max(accumulate(change.nbytes() for change in changes))
+
+
+LARGE = {
+    **{name: {} for name in SAES},
+    "lista of 8 iterations": {"n_iterations": 8},
+    "matryoshka of 24 levels": {"widths": tuple(range(4, 100, 4))},
+    "matching_pursuit of 8 choices": {"max_iterations": 8},
+    "relu with orthogonality": {"orthogonality_penalty": 0.1, "n_latents": 768},
+    "relu with frequencies": {"frequency_penalty": 0.1},
+}
+
+
+@pytest.mark.parametrize("treatment", ["none", "ghost", "auxiliary"])
+@pytest.mark.parametrize("name", LARGE)
+def test_a_step_takes_at_most_twice_what_is_planned(name, treatment):
+    family = SAES[name.split()[0]](**{"n_latents": 96, **LARGE[name]})
+    trainer = Trainer(batch_size=128, dead_latents=treatment, dead_window=1)
+    stream = Stream(ComposedSets(), HiddenSpace(torch.eye(96)[:4]), 0)
+    member = Member(family, trainer, stream, 0)
+    state = StackState.start(initial_params([member], CPU), family.buffers)
+    state.silent_steps[:, ::2] = 5
+    chunk = chunk_of(stream.hidden(0, 128)[None, None], coefficient=0.05)
+    kernel = ReferenceKernel(family, trainer, Local())
+    kernel.step(state, chunk, 0)
+    taken = peak(lambda: kernel.step(state, chunk, 0))
+    assert 0.5 < step_bytes(member) / taken < 4
+
+
 def budget(monkeypatch, n_bytes):
     monkeypatch.setattr(memory, "free_bytes", lambda device: n_bytes / memory.SHARE)
 
@@ -119,6 +167,23 @@ class TestCut:
         assert cut(members(3), range(3), 1) == [[0], [2], [1]]
         assert "one member needs about" in caplog.text
 
+    def test_one_member_is_not_said_to_be_cut(self, monkeypatch, caplog):
+        budget(monkeypatch, 1.0)
+        with caplog.at_level(logging.INFO, "toysae"):
+            assert cut(members(3), [2], 1) == [[2]]
+        (message,) = caplog.messages
+        assert message.startswith("one member needs about")
+
+    def test_stack_that_was_saved_is_not_cut_but_the_log_warns(self, monkeypatch, caplog, tmp_path):
+        """Its bits are those of the whole."""
+        some = members(3)
+        saves = Saves(tmp_path, every=0)
+        next(stack.train(some, threads=1, saves=saves))
+        budget(monkeypatch, 1.0)
+        (whole,) = stack.train(some, threads=1, saves=saves)
+        assert whole.index == (0, 1, 2)
+        assert any(message.startswith("a saved stack of 3 goes on") for message in caplog.messages)
+
     def test_changes_no_numbers(self, monkeypatch):
         some = members(6, streams=2)
         (whole,) = stack.train(some, threads=1)
@@ -129,6 +194,33 @@ class TestCut:
         for part in parts:
             for i in part.index:
                 assert difference(of_member(part, i), of_member(whole, i)) < 1e-6
+
+
+def test_a_stack_is_gone_before_the_next_is_planned(monkeypatch, tmp_path):
+    """What it took must count as free: also where it was saved, and without a collection."""
+    made: list[weakref.ref[object]] = []
+    gone: list[bool] = []
+
+    class Watched(stack._Stack):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(weakref.ref(self))
+
+    def planned(members, index, threads):
+        gone.append(all(each() is None for each in made))
+        return [list(index)]
+
+    monkeypatch.setattr(stack, "_Stack", Watched)
+    monkeypatch.setattr(stack, "cut", planned)
+    sizes = [members(2, n_latents=n)[1] for n in (4, 5, 6)]
+    gc.disable()
+    try:
+        for saves in (None, Saves(tmp_path, every=0)):
+            for _ in stack.train(sizes, threads=1, saves=saves):
+                pass
+    finally:
+        gc.enable()
+    assert (len(made), gone) == (6, [True] * 6)
 
 
 class TestEstimate:
@@ -191,6 +283,18 @@ class TestFree:
             (tmp_path / "memory" / f"memory.{name}").write_text(text)
         assert free_bytes(CPU) == 450_000
 
+    def test_of_a_gpu_is_also_what_pytorch_keeps(self, monkeypatch):
+        given = {"mem_get_info": (1000, 9000), "memory_reserved": 700, "memory_allocated": 300}
+        for name, value in given.items():
+            monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+        assert free_bytes(torch.device("cuda")) == 1000 + 700 - 300
+
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-    def test_of_a_gpu(self):
-        assert 0 < free_bytes(torch.device("cuda")) < math.inf
+    def test_of_a_gpu_stays_after_a_tensor_is_gone(self):
+        device = torch.device("cuda")
+        torch.cuda.empty_cache()
+        before = free_bytes(device)
+        there = torch.empty(2**28, dtype=torch.uint8, device=device)
+        assert before - free_bytes(device) == pytest.approx(2**28, rel=0.1)
+        del there
+        assert free_bytes(device) == pytest.approx(before, abs=2**24)

@@ -18,7 +18,8 @@ from toysae.hidden.orthonormal import Orthonormal
 from toysae.hidden.readout import Readout, ReadoutConfig, RectifiedReadout
 from toysae.hidden.stream import Stream
 from toysae.saes.relu import ReLU
-from toysae.training.member import Member
+from toysae.training import stack
+from toysae.training.member import Member, group_into_stacks
 from toysae.training.objectives import (
     EndToEnd,
     EndToEndDownstream,
@@ -28,7 +29,7 @@ from toysae.training.objectives import (
 )
 from toysae.training.trainer import Trainer
 
-from ._stacks import CUBE, TRAINER, identical, of_member, train
+from ._stacks import CUBE, identical, of_member, train
 
 #: Two dimensions, outputs h1, -h2, h1 + h2 + 1; the last two are cut off at 0 where rectified.
 WEIGHT = torch.tensor([[1.0, 0, 1], [0, -1, 1]], dtype=torch.float64)
@@ -40,8 +41,14 @@ X = torch.tensor([[[1.0, 2.0], [0.0, 1.0]]], dtype=torch.float64)
 MADE = torch.tensor([[[1.0, 1.0], [2.0, -1.0]]], dtype=torch.float64)
 
 
-def objective(space: HiddenSpace, name: str, **fields: float | str) -> Objective:
-    return build_objective(Trainer(objective=name, **fields), [space])
+def objective(
+    space: HiddenSpace, name: str, *, downstream: float = 1.0, **fields: str
+) -> Objective:
+    """`downstream` is for the one that has it."""
+    trainer = Trainer(objective=name, **fields)
+    if name == "end_to_end_downstream":
+        trainer = replace(trainer, downstream=downstream)
+    return build_objective(trainer, [space])
 
 
 class TestByHand:
@@ -150,7 +157,7 @@ class TestBuilding:
     def test_readouts_that_do_not_stack(self, other):
         spaces = [LINEAR, HiddenSpace(torch.eye(2), readout=other)]
         with pytest.raises(
-            ConfigError, match=r"different kind or size \(.*\(2, 3\).*\); train them"
+            ConfigError, match=r"different kind or size \(.*\(2, 3\).*\); group them"
         ):
             build_objective(Trainer(objective="end_to_end"), spaces)
 
@@ -180,6 +187,7 @@ class TestTraining:
 
     WORLD = Independent(n_features=6, probability=Constant(0.1))
     TRAINER = Trainer(steps=800, batch_size=128, lr=1e-2)
+    SHORT = replace(TRAINER, steps=20, batch_size=32, objective="end_to_end", output_error="kl")
 
     def member(self, seed: int, trainer: Trainer, *, seen: int = 3, l1: float = 0.1) -> Member:
         directions = Orthonormal(d_hidden=6).spaces(self.WORLD, [seed], CPU)[0].directions
@@ -217,8 +225,27 @@ class TestTraining:
 
     def test_members_have_their_own_readouts(self):
         """A stack of two spaces, and each alone."""
-        trainer = replace(TRAINER, steps=20, objective="end_to_end", output_error="kl")
-        some = [self.member(seed, trainer) for seed in (1, 2)]
+        some = [self.member(seed, self.SHORT) for seed in (1, 2)]
         both = train(some)
         for i, member in enumerate(some):
             assert identical(of_member(both, i), of_member(train([member]), 0))
+
+    def test_readouts_of_different_sizes_are_different_stacks(self):
+        sizes = (3, 2, 3)
+        some = [self.member(seed, self.SHORT, seen=seen) for seed, seen in enumerate(sizes)]
+        stacks = list(stack.train(some, threads=1))
+        assert [trained.index for trained in stacks] == [(0, 2), (1,)]
+        assert identical(of_member(stacks[1], 1), of_member(train(some[1:2]), 0))
+
+    def test_readouts_of_different_kinds_are_different_stacks(self):
+        linear = self.member(0, self.SHORT)
+        readout = linear.stream.space.readout
+        rectified = replace(
+            linear.stream.space, readout=RectifiedReadout(readout.weight, readout.bias)
+        )
+        cut_off = replace(linear, stream=replace(linear.stream, space=rectified))
+        assert group_into_stacks([linear, cut_off, linear]) == [[0, 2], [1]]
+
+    def test_readouts_that_no_loss_sees_make_no_stacks(self):
+        local = replace(self.TRAINER, objective="local")
+        assert group_into_stacks([self.member(0, local, seen=n) for n in (3, 2)]) == [[0, 1]]

@@ -24,7 +24,6 @@ from toysae.training.member import Member
 from toysae.training.resampling import (
     draw_by_squared_error,
     resample,
-    resampling_steps,
     sample_errors,
 )
 from toysae.training.state import StackState
@@ -80,9 +79,9 @@ class TestWhen:
         ],
     )
     def test_in_the_first_half(self, steps, every, expected):
-        trainer = Trainer(steps=steps, dead_latents="resample", resample_every=every)
-        assert resampling_steps(trainer) == expected
-        assert resampling_steps(replace(trainer, dead_latents="ghost")) == frozenset()
+        trainer = Trainer(steps=steps, dead_latents="resample", resample_every=every, dead_window=1)
+        assert trainer.resampled_at == expected
+        assert replace(trainer, dead_latents="ghost").resampled_at == frozenset()
 
     def test_never_is_refused(self):
         with pytest.raises(

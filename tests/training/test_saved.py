@@ -15,24 +15,105 @@ from toysae.config import build_generator, build_trainer
 from toysae.errors import CheckpointError
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.readout import Readout
+from toysae.saes.batch_topk import BatchTopK
+from toysae.saes.gated import Gated
+from toysae.saes.jumprelu import JumpReLU
+from toysae.saes.l0_penalty import L0
+from toysae.saes.lista import Lista
+from toysae.saes.matching_pursuit import MatchingPursuit
+from toysae.saes.matryoshka import Matryoshka
+from toysae.saes.relu import ReLU
+from toysae.saes.topk import TopK
 from toysae.training import chunks, stack
+from toysae.training.kernels.sparse import SparseKernel
+from toysae.training.kernels.wide import WideKernel
 from toysae.training.saved import Saves, StackFile, identities
 from toysae.training.trainer import Trainer
 
 from ._stacks import GHOSTS, KERNELS, TRAINER, identical, members, of_member, stream
 
+AUXILIARY = replace(GHOSTS, dead_latents="auxiliary")
 RESAMPLING = replace(TRAINER, dead_latents="resample", dead_window=5, resample_every=10)
 STEERED = replace(TRAINER, target_l0=1.0, gradient_clip=0.5)
+SEEN = Readout(torch.eye(4)[:, :3].contiguous(), torch.zeros(3))
+JUMP = JumpReLU(n_latents=6, initial_threshold=0.1, bandwidth=0.3)
+LISTA = Lista(n_latents=6, k=1.0, anneal_fraction=0.5)
 
-#: Kernel, trainer, and whether two latents start silent.
+CHOICES = {
+    **KERNELS,
+    "sparse": lambda member, objective, threads: (
+        SparseKernel(member.sae, member.trainer, threads),
+        "",
+    ),
+    "wide": lambda member, objective, threads: (
+        WideKernel(member.sae, member.trainer, threads),
+        "",
+    ),
+}
+
+
+def of(family, trainer=TRAINER, readout=None):
+    """Three members of a family that differ in seed, lr, beta1 and stream."""
+    given = [replace(m, sae=family) for m in members(3, d=4, trainer=trainer)]
+    return [in_space(m, readout=readout) for m in given]
+
+
+def relu(trainer=TRAINER, *, silent=False):
+    """Three members that differ in l1 too; two latents may start silent."""
+    return members(3, d=4, trainer=trainer, silent=silent)
+
+
+def in_space(member, **changes):
+    return replace(
+        member, stream=replace(member.stream, space=replace(member.stream.space, **changes))
+    )
+
+
+#: Kernel and members.
 CASES = {
-    "fused": ("fused", TRAINER, False),
-    "fused, ghosts": ("fused", GHOSTS, True),
-    "reference": ("reference", TRAINER, False),
-    "reference, ghosts": ("reference", GHOSTS, True),
-    "reference, resampling": ("reference", RESAMPLING, True),
-    "reference, auxiliary": ("reference", replace(GHOSTS, dead_latents="auxiliary"), True),
-    "reference, steered": ("reference", STEERED, False),
+    "fused": ("fused", relu()),
+    "fused, ghosts": ("fused", relu(GHOSTS, silent=True)),
+    "fused, resampling": ("fused", relu(RESAMPLING, silent=True)),
+    "fused, steered": ("fused", relu(STEERED)),
+    "sparse": ("sparse", relu()),
+    "sparse, ghosts": ("sparse", relu(GHOSTS, silent=True)),
+    "sparse, auxiliary": ("sparse", relu(AUXILIARY, silent=True)),
+    "sparse, resampling": ("sparse", relu(RESAMPLING, silent=True)),
+    "sparse, steered": ("sparse", relu(STEERED)),
+    "sparse, topk": ("sparse", of(TopK(n_latents=6, k=2))),
+    "sparse, batch topk": ("sparse", of(BatchTopK(n_latents=6, k=1.5))),
+    "sparse, jumprelu": ("sparse", of(JUMP)),
+    "wide": ("wide", relu()),
+    "wide, resampling": ("wide", relu(RESAMPLING, silent=True)),
+    "wide, steered": ("wide", relu(STEERED)),
+    "wide, topk": ("wide", of(TopK(n_latents=6, k=2))),
+    "wide, jumprelu": ("wide", of(JUMP)),
+    "reference": ("reference", relu()),
+    "reference, ghosts": ("reference", relu(GHOSTS, silent=True)),
+    "reference, resampling": ("reference", relu(RESAMPLING, silent=True)),
+    "reference, auxiliary": ("reference", relu(AUXILIARY, silent=True)),
+    "reference, steered": ("reference", relu(STEERED)),
+    "fine-tuned": ("reference", relu(replace(TRAINER, finetune_fraction=0.4))),
+    "frozen": ("reference", relu(replace(TRAINER, frozen="encoder"))),
+    "unit mean norm": ("reference", relu(replace(TRAINER, input_scaling="unit_mean_norm"))),
+    "layer norm": ("reference", relu(replace(TRAINER, input_scaling="layer_norm"))),
+    "end to end": (
+        "reference",
+        of(ReLU(n_latents=6), replace(TRAINER, objective="end_to_end", output_error="kl"), SEEN),
+    ),
+    "downstream, resampling": (
+        "reference",
+        of(ReLU(n_latents=6), replace(RESAMPLING, objective="end_to_end_downstream"), SEEN),
+    ),
+    "batch topk": ("reference", of(BatchTopK(n_latents=6, k=1.5))),
+    "batch topk, resampling": ("reference", of(BatchTopK(n_latents=6, k=0.1), RESAMPLING)),
+    "matryoshka": ("reference", of(Matryoshka(n_latents=6, k=1.5))),
+    "lista": ("reference", of(LISTA)),
+    "lista, auxiliary": ("reference", of(LISTA, AUXILIARY)),
+    "jumprelu": ("reference", of(replace(JUMP, ste_to_input=True))),
+    "gated": ("reference", of(Gated(n_latents=6))),
+    "matching pursuit": ("reference", of(MatchingPursuit(n_latents=6))),
+    "epsilon that falls": ("reference", of(L0(n_latents=6, epsilons_from=(0.0, 0.3, 0.6)))),
 }
 
 
@@ -51,8 +132,8 @@ def _short_chunks(monkeypatch):
 
 
 def some(case, n=3):
-    kernel, trainer, silent = CASES[case]
-    return kernel, members(n, d=4, trainer=replace(trainer, history_points=10), silent=silent)
+    kernel, given = CASES[case]
+    return kernel, [replace(m, trainer=replace(m.trainer, history_points=10)) for m in given[:n]]
 
 
 def trained(given, saves=None, kill_after=None):
@@ -77,7 +158,7 @@ class TestSameBits:
     def test_of_everything(self, case, kill_after, saves, monkeypatch):
         """Parameters, moments, silence, cooldown and control, as they are at the end."""
         kernel, given = some(case)
-        monkeypatch.setattr(stack, "choose_kernel", KERNELS[kernel])
+        monkeypatch.setattr(stack, "choose_kernel", CHOICES[kernel])
         states = []
         original = stack.freeze_if_not_finite
         monkeypatch.setattr(
@@ -95,7 +176,7 @@ class TestSameBits:
     def test_of_members_in_another_company(self, case, saves, monkeypatch):
         """The stack goes on whatever else there is to train, and in whatever order."""
         kernel, given = some(case)
-        monkeypatch.setattr(stack, "choose_kernel", KERNELS[kernel])
+        monkeypatch.setattr(stack, "choose_kernel", CHOICES[kernel])
         (whole,) = trained(given)
         interrupted(given, saves, 3)
         others = members(2, d=4, n_latents=5)
@@ -117,7 +198,7 @@ def assert_same_state(ours, theirs):
 
 def test_fewer_members_go_on_without_the_others(saves, monkeypatch):
     kernel, given = some("fused")
-    monkeypatch.setattr(stack, "choose_kernel", KERNELS[kernel])
+    monkeypatch.setattr(stack, "choose_kernel", CHOICES[kernel])
     (whole,) = trained(given)
     interrupted(given, saves, 3)
     (held,) = saves.directory.iterdir()
@@ -266,9 +347,3 @@ class TestIdentity:
 
 def copied(space):
     return HiddenSpace(space.directions.clone(), space.bias, space.noise, space.readout)
-
-
-def in_space(member, **changes):
-    return replace(
-        member, stream=replace(member.stream, space=replace(member.stream.space, **changes))
-    )

@@ -146,11 +146,18 @@ class SparseCoefficients(Coefficients):
     def to(self, device: torch.device) -> SparseCoefficients:
         """The same on another device."""
         return SparseCoefficients(
-            self.offsets.to(device),
-            self.features.to(device),
-            self.values.to(device),
+            _moved(self.offsets, device),
+            _moved(self.features, device),
+            _moved(self.values, device),
             self.feature_count,
         )
+
+
+def _moved(numbers: Tensor, device: torch.device) -> Tensor:
+    """`numbers` on a device; to a GPU by way of pinned memory, so that the thread need not wait."""
+    if device.type == "cuda" and numbers.device.type == "cpu":
+        return numbers.pin_memory().to(device, non_blocking=True)
+    return numbers.to(device)
 
 
 def offsets_of(counts: Tensor) -> Tensor:

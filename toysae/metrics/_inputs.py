@@ -36,6 +36,21 @@ def refuse_infinite(value: Tensor, name: str) -> None:
     refuse_non_finite(value[~torch.isnan(value)], name)
 
 
+def refuse_nan(thresholds: float | Tensor, name: str) -> None:
+    """Raises `DataError` where a threshold of a score is NaN, which no score is above."""
+    found = torch.as_tensor(thresholds)
+    n_bad = int(torch.isnan(found).sum())
+    if n_bad:
+        raise DataError(f"{name}: {n_bad} of {found.numel()} are NaN; no score is above that")
+
+
+def require_weights(weights: Tensor, name: str) -> None:
+    """Raises `DataError` unless all `weights` are finite and at least 0."""
+    refuse_non_finite(weights, name)
+    if bool((weights < 0).any()):
+        raise DataError(f"{name} go down to {float(weights.min())}: expected at least 0")
+
+
 def require_axes(value: Tensor, name: str, axes: str) -> None:
     """Raises `ShapeError` where `value` has not the two axes that `axes` names."""
     if value.ndim != 2:

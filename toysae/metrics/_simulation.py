@@ -116,6 +116,8 @@ def expected_hungarian(
 
     Raises:
         ShapeError: `d < 1`, `n < 0`, `m < 0` or `n_draws < 1`.
+
+    Source: simulation; no closed form is known.
     """
     over_max: list[float] = []
 
@@ -140,8 +142,9 @@ def simulated_chance(
 ) -> Simulated:
     """The chance level of any statistic of two dictionaries: its law between two random ones.
 
-    Rows are independent and uniform on the sphere. Draw `k` depends on `seed`, the sizes and `k`
-    alone, so statistics of one seed are compared on the same draws.
+    Rows are independent and uniform on the sphere; the level is in the range of the statistic. Draw
+    `k` depends on `seed`, the sizes and `k` alone, so statistics of one seed are compared on the
+    same draws.
 
     Args:
         statistic: takes dictionaries `[n, d]` and `[m, d]`, float64, and gives a number.
@@ -157,6 +160,8 @@ def simulated_chance(
 
     Raises:
         ShapeError: `d < 1`, `n < 0`, `m < 0` or `n_draws < 1`.
+
+    Source: simulation of the isotropic null.
     """
     check_sizes(d, n)
     check_sizes(d, m)

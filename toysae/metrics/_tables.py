@@ -28,9 +28,10 @@ class Assignment:
     similarity: Tensor
     """Similarity of each matched pair, `[n_matched]`, positive."""
     n_rows: int
-    """Rows that could be matched."""
+    """Rows that take part: of a dictionary those that are alive and have a direction, whatever the
+    other has; of any other table those with a defined entry."""
     n_cols: int
-    """Columns that could be matched."""
+    """Columns that take part, likewise."""
     bound: float = field(default=torch.nan, kw_only=True)
     """Most by which the total of another matching could be larger: 0 where the whole table was
     solved, rounding where prices prove the optimum, NaN where nothing is known."""

@@ -121,7 +121,7 @@ def absorption(
 
     Raises:
         ShapeError: different samples, sizes that do not fit together, or a feature not there.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
 
     Source: Chanin et al. 2024 (arXiv 2409.14507); with true features instead of probes.
     """

@@ -24,6 +24,7 @@ from toysae.metrics._detection.columns import (
     indicators,
 )
 from toysae.metrics._detection.pair_tables import F1s
+from toysae.metrics._inputs import refuse_nan
 from toysae.metrics._progress import Report
 from toysae.metrics._tables import best_along_rows
 from toysae.metrics.ranking import ranking_table
@@ -146,11 +147,12 @@ def auroc_coverage(
 
     Raises:
         ShapeError: different samples.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is NaN.
 
     Source: Huben 2024, "Research report: sparse autoencoders find only 9/180 board state features
     in OthelloGPT" (lesswrong.com/posts/BduCMgmjJnCtc7jKc), its code.
     """
+    refuse_nan(threshold, "threshold")
     scores = ranking_table(coefficients, latents, report=report)
     return AurocCoverage(*best_along_rows(scores.auroc), threshold=threshold)
 

@@ -88,6 +88,8 @@ def expected_max_cosine(d: int, m: int) -> float:
 
     Raises:
         ShapeError: `d < 1` or `m < 0`.
+
+    Source: the law of the cosine on the sphere, `(1 + t) / 2 ~ Beta((d - 1)/2, (d - 1)/2)`.
     """
     check_sizes(d, m)
     if m == 0:
@@ -114,6 +116,8 @@ def expected_max_abs_cosine(d: int, m: int) -> float:
 
     Raises:
         ShapeError: `d < 1` or `m < 0`.
+
+    Source: the law of the cosine on the sphere, `(1 + t) / 2 ~ Beta((d - 1)/2, (d - 1)/2)`.
     """
     check_sizes(d, m)
     if m == 0:
@@ -141,6 +145,8 @@ def prob_max_cosine_above(t: float, d: int, m: int) -> float:
     Raises:
         ShapeError: `d < 1` or `m < 0`.
         DataError: `t` is not finite.
+
+    Source: the law of the cosine on the sphere, `(1 + t) / 2 ~ Beta((d - 1)/2, (d - 1)/2)`.
     """
     check_sizes(d, m)
     _check_cosine(t)
@@ -163,6 +169,8 @@ def prob_max_abs_cosine_above(t: float, d: int, m: int) -> float:
     Raises:
         ShapeError: `d < 1` or `m < 0`.
         DataError: `t` is not finite.
+
+    Source: the law of the cosine on the sphere, `(1 + t) / 2 ~ Beta((d - 1)/2, (d - 1)/2)`.
     """
     check_sizes(d, m)
     _check_cosine(t)
@@ -186,6 +194,8 @@ def max_cosine_quantile(p: float, d: int, m: int) -> float:
     Raises:
         ShapeError: `d < 1` or `m < 0`.
         DataError: `p` is not within (0, 1).
+
+    Source: the law of the cosine on the sphere, `(1 + t) / 2 ~ Beta((d - 1)/2, (d - 1)/2)`.
     """
     check_sizes(d, m)
     _check_probability(p)
@@ -212,6 +222,8 @@ def max_abs_cosine_quantile(p: float, d: int, m: int) -> float:
     Raises:
         ShapeError: `d < 1` or `m < 0`.
         DataError: `p` is not within (0, 1).
+
+    Source: the law of the cosine on the sphere, `(1 + t) / 2 ~ Beta((d - 1)/2, (d - 1)/2)`.
     """
     check_sizes(d, m)
     _check_probability(p)
@@ -223,7 +235,7 @@ def max_abs_cosine_quantile(p: float, d: int, m: int) -> float:
 def chance_corrected(value: Value, chance: float) -> Value:
     """Agreement beyond chance, as in Cohen's kappa: `(value - chance) / (1 - chance)`.
 
-    1 is perfect agreement, 0 is what chance reaches, and it is negative below chance.
+    At most 1, perfect agreement; 0 is what chance reaches, and it is negative below chance.
 
     Args:
         value: an agreement with maximum 1, a number or a tensor of any shape.
@@ -234,6 +246,8 @@ def chance_corrected(value: Value, chance: float) -> Value:
 
     Raises:
         DataError: `chance` is not finite or above 1.
+
+    Source: Cohen 1960, kappa.
     """
     if not chance <= 1 or np.isinf(chance):
         raise DataError(f"chance={chance}: expected a finite level of at most 1")

@@ -93,7 +93,7 @@ def coefficient_fit(
 
     Raises:
         ShapeError: different samples, or indices that do not fit.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
 
     Source: textbook least squares; shrinkage: Wright and Sharkey 2024, "Addressing feature
     suppression in SAEs".

@@ -95,5 +95,7 @@ def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         ShapeError: not two matrices of the same width.
         DataError: NaN or infinity in either.
+
+    Source: textbook.
     """
     return cosines(*unit_rows_of_pair(a, b, None, None))

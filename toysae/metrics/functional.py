@@ -56,6 +56,8 @@ def in_metric(rows: Tensor, metric: Tensor) -> Tensor:
     Raises:
         ShapeError: not a matrix, or a metric of another size.
         DataError: NaN or infinity, or a metric that is not symmetric and positive semidefinite.
+
+    Source: textbook, whitening by a root of the metric.
     """
     dictionary = vectors(rows, "rows")
     d = dictionary.shape[1]

@@ -38,6 +38,8 @@ def by_group(values: Tensor, groups: Mapping[str, Sequence[int]]) -> dict[str, G
     Raises:
         ShapeError: not one axis, or an item that is not there.
         DataError: an infinite value.
+
+    Source: toysae.
     """
     if values.ndim != 1:
         raise ShapeError(f"values have shape {tuple(values.shape)}: expected one value an item")

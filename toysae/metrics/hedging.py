@@ -177,7 +177,8 @@ def one_latent_optimum(second_moment: Tensor, mean: Tensor) -> OneLatentOptimum:
             "expected [n, n] and [n], n at least 1"
         )
     if not torch.allclose(moment, moment.T):
-        raise DataError("second_moment is not symmetric: expected E[c c^T]")
+        off = (moment - moment.T).abs().max().item()
+        raise DataError(f"second_moment is not symmetric, by up to {off}: expected E[c c^T]")
     return OneLatentOptimum(_top(moment), _top(moment - torch.outer(mu, mu)))
 
 
@@ -210,6 +211,8 @@ def _correlation(
     if table.shape[1] != n:
         raise ShapeError(f"coefficients has {table.shape[1]} columns: expected {n}, one a feature")
     n_samples = table.shape[0]
+    if n == 0:
+        return torch.zeros(len(assigned), 0, dtype=torch.float64), n_samples
     left, right = assigned.clamp(min=0).cpu().numpy(), unassigned.cpu().numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = table.sum(axis=0) / n_samples

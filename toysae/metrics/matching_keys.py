@@ -85,7 +85,7 @@ def matching_keys(
         coefficients: truth `[N, n]`, a table or `SparseCodes`.
         latents: activations `[N, m]` of the same samples.
         threshold: activation above which a latent fires, strictly; for F1 only.
-        alive: bool mask `[m]`; the directions of other latents are left out.
+        alive: bool mask `[m]`; other latents are left out by every key.
         block: features compared at once; `block x m` values of each key are held.
         report: called with the blocks done and all blocks.
 
@@ -96,7 +96,7 @@ def matching_keys(
 
     Raises:
         ShapeError: dictionaries and tables that do not belong together.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
 
     Source: toysae.
     """
@@ -104,8 +104,8 @@ def matching_keys(
     n, m = len(features), len(decoder)
     tables: tuple[BlockTable, ...] = (
         Cosines(features, decoder, alive),
-        AbsCorrelations(truth, learned),
-        F1s(truth, above(learned, threshold)),
+        AbsCorrelations(truth, learned, alive),
+        F1s(truth, above(learned, threshold), alive),
     )
     best = [RunningBest(n, m, torch.device("cpu")) for _ in KEYS]
     blocks = list(row_blocks(n, block))

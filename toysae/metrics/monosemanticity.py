@@ -110,7 +110,7 @@ def purity(coefficients: Activations, latents: Activations, *, threshold: float 
 
     Raises:
         ShapeError: different samples.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
 
     Source: toysae; selectivity is normalised entropy (Shannon 1948).
     """
@@ -160,7 +160,9 @@ def monosemanticity(activations_on_features: Tensor) -> Monosemanticity:
     require_axes(activations_on_features, "activations_on_features", "[features, latents]")
     responses = finite(activations_on_features, "activations_on_features")
     if bool((responses < 0).any()):
-        raise DataError("activations_on_features has negative values: expected responses >= 0")
+        raise DataError(
+            f"activations_on_features go down to {float(responses.min())}: expected at least 0"
+        )
     n, m = responses.shape
     if n == 0:
         empty = responses.new_full((m,), torch.nan)

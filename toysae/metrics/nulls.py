@@ -104,6 +104,7 @@ def null_ladder(
     `corrected = (value - E0) / (1 - E0)` with `E0` the mean under the null, and
     `p = (1 + #{null >= value}) / (1 + n_draws)`. Large values are taken for agreement: give the
     negative of a statistic that is small then. `a` stays as it is and `b` is replaced.
+    Levels are in the range of the statistic, `p` is in (0, 1].
 
     Draw `k` of a null depends on `seed`, the name of the null and `k` alone.
 
@@ -126,6 +127,8 @@ def null_ladder(
     Raises:
         ShapeError: not two matrices of the same width, or `n_draws < 1`.
         DataError: NaN or infinity in either, or a null that is not known.
+
+    Source: Gaussian, rotation and permutation nulls; p-value: Davison and Hinkley 1997.
     """
     a, b = vectors(a, "a"), vectors(b, "b")
     require_same_width(a, b, ("a", "b"))
@@ -150,7 +153,8 @@ def reference_null(
     """A statistic of two dictionaries beside its level where a reference takes the place of `b`.
 
     For nulls that had to be trained, one reference a seed: initial weights of the same run, SAEs
-    with a frozen decoder, SAEs of shuffled data.
+    with a frozen decoder, SAEs of shuffled data. Levels are in the range of the
+    statistic, `p` is in (0, 1].
 
     Args:
         statistic: takes two dictionaries `[n, d]` and `[m, d]`, and gives a number.
@@ -164,6 +168,8 @@ def reference_null(
     Raises:
         ShapeError: not matrices of the same width, or no reference.
         DataError: NaN or infinity in any.
+
+    Source: frozen and random dictionaries: "Sanity Checks" (arXiv 2602.14111).
     """
     a, b = vectors(a, "a"), vectors(b, "b")
     require_same_width(a, b, ("a", "b"))

@@ -16,6 +16,7 @@ from toysae.metrics._detection.joint_recovery import JointRecovery, joint_recove
 from toysae.metrics._detection.recovery_curve import RecoveryCurve, recovery_curve
 from toysae.metrics._dictionaries.best_partners import best_partners
 from toysae.metrics._directions import unit_rows_of_pair
+from toysae.metrics._inputs import refuse_nan
 
 __all__ = [
     "AngleToNearest",
@@ -96,8 +97,11 @@ def feature_recovery(
 
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
-        DataError: NaN or infinity in either.
+        DataError: NaN or infinity in either, or a threshold that is NaN.
+
+    Source: recall of features, SAE folklore.
     """
+    refuse_nan(threshold, "threshold")
     truth, latents = unit_rows_of_pair(features, decoder, None, alive, ("features", "decoder"))
     best, _ = best_partners(truth, latents, block=block, similarity=torch.positive)
     return FeatureRecovery(best.similarity, best.partner, threshold)
@@ -128,6 +132,8 @@ def angle_to_nearest(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
+
+    Source: textbook.
     """
     latents, targets = unit_rows_of_pair(
         decoder, directions, alive, names=("decoder", "directions")

@@ -151,6 +151,8 @@ def smallest_claimable_difference(values: Tensor) -> float:
     Raises:
         ShapeError: other than one or two axes.
         DataError: NaN or infinity.
+
+    Source: textbook, two standard deviations of a difference.
     """
     table = _table(values[None] if values.ndim == 1 else values, "[conditions, seeds]")
     if table.shape[1] < 2 or not len(table):

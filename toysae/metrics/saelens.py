@@ -17,6 +17,7 @@ from torch import Tensor
 from toysae.errors import ShapeError
 from toysae.metrics._inputs import (
     finite,
+    require_axes,
     require_same_samples,
     require_same_width,
     vectors,
@@ -151,6 +152,8 @@ def saelens_classification(
     Source: SAELens 6.54.12, `ClassificationMetricsCalculator`.
     """
     matched = _abs_cosines(features, decoder).argmax(dim=1)
+    for value, name in ((coefficients, "coefficients"), (latents, "latents")):
+        require_axes(value, name, "[samples, columns]")
     require_same_samples(coefficients, latents, ("coefficients", "latents"))
     if (coefficients.shape[1], latents.shape[1]) != (len(features), len(decoder)):
         raise ShapeError(
@@ -183,13 +186,16 @@ def saelens_reconstruction(
         The values; where there is nothing to divide by they are 0 (see each).
 
     Raises:
-        ShapeError: different samples.
+        ShapeError: not two axes, different samples, or reconstructions of another width.
         DataError: NaN or infinity.
 
     Source: SAELens 6.54.12, `eval_sae_on_synthetic_data`; `sae_lens.evals` for the variance.
     """
+    require_axes(x, "x", "[samples, dimensions]")
     for value, name in ((x_hat, "x_hat"), (coefficients, "coefficients"), (latents, "latents")):
+        require_axes(value, name, "[samples, columns]")
         require_same_samples(x, value, ("x", name))
+    require_same_width(x, x_hat, ("x", "x_hat"))
     x, x_hat = finite(x, "x"), finite(x_hat, "x_hat")
     active = finite(coefficients, "coefficients") != 0
     fires = finite(latents, "latents") != 0

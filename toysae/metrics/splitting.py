@@ -99,7 +99,7 @@ def splitting(
 
     Raises:
         ShapeError: not two axes, or different samples.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
 
     Source: Chanin et al. 2024 (arXiv 2409.14507); the jump in F1 as in SAEBench 0.6.0.
     """

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from toysae.errors import ShapeError
 from toysae.metrics._dictionaries.matching import Matching, hungarian
-from toysae.metrics._inputs import refuse_infinite, require_axes
+from toysae.metrics._inputs import refuse_infinite, refuse_nan, require_axes
 from toysae.metrics._progress import Report, reported
 from toysae.metrics.uncertainty import wilson
 
@@ -69,7 +69,7 @@ class CycleConsistency:
     n_detours: int
     """Latents of `a` that have a partner by the detour."""
     n_a: int
-    """Latents of `a` that could be matched."""
+    """Latents of `a` that could be matched; 0 where `b` or `c` has none."""
 
     @property
     def share(self) -> float:
@@ -93,12 +93,13 @@ def feature_stability(
 
     Raises:
         ShapeError: not a matrix.
-        DataError: an infinite value, or a confidence outside (0, 1).
+        DataError: an infinite value, a threshold that is NaN, or a confidence outside (0, 1).
 
     Source: Wilson 1927 for the interval.
     """
     require_axes(best, "best", "[seeds, features]")
     refuse_infinite(best, "best")
+    refuse_nan(threshold, "threshold")
     n_found = (best > threshold).sum(dim=0)
     n_defined = (~best.isnan()).sum(dim=0)
     # Few different counts occur, however many features there are.
@@ -166,10 +167,12 @@ def cycle_consistency(a_to_b: Matching, b_to_c: Matching, a_to_c: Matching) -> C
         a_to_c: matching of the first with the third.
 
     Returns:
-        The consistent latents; the share is NaN where `a` has nothing to match.
+        The consistent latents; the share is NaN where any of the three has nothing to match.
 
     Raises:
         ShapeError: matchings of different dictionaries, by the number of their rows.
+
+    Source: cycle consistency; three seeds as in Paulo and Belrose 2025 (arXiv 2501.16615).
     """
     sizes = (
         (a_to_b.n_rows, a_to_c.n_rows),
@@ -184,9 +187,8 @@ def cycle_consistency(a_to_b: Matching, b_to_c: Matching, a_to_c: Matching) -> C
         )
     detour = _follow(b_to_c, _follow(a_to_b, a_to_c.rows))
     by_detour = _follow(b_to_c, a_to_b.cols)
-    return CycleConsistency(
-        a_to_c.rows[detour == a_to_c.cols], int((by_detour >= 0).sum()), a_to_b.n_rows
-    )
+    n_a = a_to_b.n_rows if a_to_b.n_cols and a_to_c.n_cols else 0
+    return CycleConsistency(a_to_c.rows[detour == a_to_c.cols], int((by_detour >= 0).sum()), n_a)
 
 
 def _follow(matching: Matching, rows: Tensor) -> Tensor:

@@ -146,6 +146,8 @@ def standardized(activations: Tensor) -> Tensor:
     Raises:
         ShapeError: not a matrix.
         DataError: NaN or infinity.
+
+    Source: textbook.
     """
     require_axes(activations, "activations", "[samples, columns]")
     centered = _centered(finite(activations, "activations"))

@@ -1,4 +1,4 @@
-"""Rebuild and show the table of a sweep: `python -m toysae.results <directory>`."""
+"""Show a run, or rebuild and show the table of a sweep: `python -m toysae.results <directory>`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from toysae.results.table import RunRecord, read_runs, split_by_variation, write_table
-
-#: Columns of an output that is not a terminal.
-_UNLIMITED = 10_000
+from toysae.results.summary import UNLIMITED, print_summary
+from toysae.results.table import COMPLETED, RunRecord, read_runs, split_by_variation, write_table
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Scan a directory, write its `results.csv`, and show what varies with the metrics."""
+    """Scan a directory, write its `results.csv`, and show what varies with the metrics.
+
+    Of a directory that is itself a finished run, all its numbers are shown instead.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m toysae.results",
-        description="Rebuild results.csv from the run directories below a directory; works on "
-        "running, killed and finished sweeps.",
+        description="Show the numbers of a run, or rebuild results.csv from the run directories "
+        "below a directory; works on running, killed and finished sweeps.",
     )
     parser.add_argument("directory", type=Path)
     parser.add_argument(
@@ -34,6 +35,9 @@ def main(arguments: list[str] | None = None) -> None:
     runs = read_runs(options.directory)
     if not runs:
         parser.error(f"{options.directory}: holds no run (a directory with config.yaml)")
+    if [run.name for run in runs if run.status == COMPLETED] == ["."] and not options.metrics:
+        print_summary(options.directory)
+        return
     known = dict.fromkeys(key for run in runs for key in run.metrics)
     for name in options.metrics or ():
         if name not in known:
@@ -49,9 +53,9 @@ def main_metrics(names: Iterable[str]) -> list[str]:
 
 def show(runs: list[RunRecord], metrics: list[str]) -> None:
     """Print as many of the metrics as the terminal has room for, and the counts."""
-    console = Console(width=None if sys.stdout.isatty() else _UNLIMITED, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else UNLIMITED, highlight=False)
     shown = list(metrics)
-    unlimited = console.options.update(width=_UNLIMITED)
+    unlimited = console.options.update(width=UNLIMITED)
     while (
         len(shown) > 1
         and console.measure(printable(runs, shown), options=unlimited).maximum > console.width

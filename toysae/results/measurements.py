@@ -13,7 +13,7 @@ from torch import Tensor
 
 from toysae.generators.truth import Truth
 from toysae.hidden.stream import Stream
-from toysae.metrics.chance import expected_max_cosine
+from toysae.metrics.chance import chance_corrected, expected_max_cosine
 from toysae.metrics.composition import composed_score
 from toysae.metrics.density import density, mean_l0
 from toysae.metrics.detection import detection
@@ -22,6 +22,7 @@ from toysae.metrics.groups import by_group
 from toysae.metrics.monosemanticity import monosemanticity
 from toysae.metrics.reconstruction import explained_variance, shrinkage
 from toysae.metrics.recovery import angle_to_nearest
+from toysae.results.saelens_column import saelens_column
 from toysae.saes.base import SAE
 from toysae.saes.trainable import TrainableFamily
 
@@ -116,7 +117,8 @@ class Measurement:
 def measure_member(sae: SAE, world: EvaluationWorld) -> Measurement:
     """Every measurement of one SAE (`M = 1`) on an evaluation world.
 
-    Latents that never fire on it are dead: they are counted, and left out of every agreement.
+    Latents that never fire on it are dead: they are counted, and left out of every agreement but
+    those of SAELens. `toysae.results.recovery_measurements` has the measurements that take longer.
     """
     applied = sae.apply(world.hidden)
     latents, decoder = applied.latents[0], sae.decoder[0]
@@ -135,10 +137,8 @@ def measure_member(sae: SAE, world: EvaluationWorld) -> Measurement:
     n_alive = int(alive.sum())
     d, n_features = world.features.shape[1], len(world.features)
     summary = {
-        "cosine_feature_to_latent": cosines.mean_a_to_b,
-        "cosine_feature_to_latent_chance": _chance(d, n_alive),
-        "cosine_latent_to_feature": cosines.mean_b_to_a,
-        "cosine_latent_to_feature_chance": _chance(d, n_features),
+        **_beside_chance("cosine_feature_to_latent", cosines.mean_a_to_b, d, n_alive),
+        **_beside_chance("cosine_latent_to_feature", cosines.mean_b_to_a, d, n_features),
         "hungarian_over_matched": matching.mean_over_matched,
         "hungarian_over_max": matching.mean_over_max,
         "recovered": float((cosines.a_to_b > RECOVERED_COSINE).double().mean()),
@@ -158,6 +158,7 @@ def measure_member(sae: SAE, world: EvaluationWorld) -> Measurement:
         "n_dead": float(firing.n_dead),
         "n_dense": float((firing.frequency > DENSE).sum()),
         **_objective(sae, world.hidden),
+        **saelens_column(world.features, decoder, world.coefficients, latents),
     }
     for name, group in by_group(cosines.a_to_b, world.truth.groups).items():
         summary[f"cosine_feature_to_latent/{name}"] = group.mean
@@ -194,8 +195,11 @@ def outcome_fractions(labels: Sequence[str | None]) -> dict[str, float]:
     }
 
 
-def _chance(d: int, m: int) -> float:
-    return expected_max_cosine(d, m) if m else math.nan
+def _beside_chance(name: str, cosine: float, d: int, m: int) -> dict[str, float]:
+    """A mean best cosine among `m` vectors, that of random ones, and what lies between."""
+    chance = expected_max_cosine(d, m) if m else math.nan
+    corrected = chance_corrected(cosine, chance) if m else math.nan
+    return {name: cosine, f"{name}_chance": chance, f"{name}_corrected": corrected}
 
 
 def _composed_recovered(decoder: Tensor, world: EvaluationWorld, alive: Tensor) -> float:

@@ -11,7 +11,8 @@ import math
 from collections.abc import Mapping
 
 from toysae.results.files import Row
-from toysae.results.measurements import EvaluationWorld, Measurement, measure_member
+from toysae.results.measurements import EvaluationWorld, Measurement
+from toysae.results.recovery_measurements import measure_recovery
 from toysae.results.structure_measurements import measure_structure
 from toysae.saes.base import SAE
 from toysae.saes.nulls import (
@@ -41,7 +42,7 @@ def null_saes(sae: SAE, world: EvaluationWorld, seed: int) -> dict[str, SAE]:
     nulls = {
         "oracle": oracle(world.features, world.hidden, world.coefficients),
         "pca": pca_sae(world.hidden),
-        "identity": identity_sae(sae.d_hidden),
+        "identity": identity_sae(sae.d_hidden, world.hidden.device),
         "random_decoder": random_decoder(sae, seed),
         "rotated_decoder": rotated_decoder(sae, seed),
     }
@@ -70,7 +71,7 @@ def measure_nulls(
         By name: `TRAINED` first, then the nulls, then those that are given.
     """
     every = with_nulls(sae, world, seed, given)
-    return {name: measure_member(each, world) for name, each in every.items()}
+    return {name: measure_recovery(each, world) for name, each in every.items()}
 
 
 def structure_rows(

@@ -14,9 +14,10 @@ from omegaconf import DictConfig
 from toysae.checkpoints.saelens import save
 from toysae.metrics.uncertainty import seed_interval
 from toysae.results.files import Row
-from toysae.results.layout import config_hash
-from toysae.results.measurements import EvaluationWorld, Measurement, measure_member
+from toysae.results.layout import NULLS, NULLS_STRUCTURE, config_hash
+from toysae.results.measurements import EvaluationWorld, Measurement
 from toysae.results.null_measurements import measure_nulls, null_rows, structure_rows
+from toysae.results.recovery_measurements import measure_recovery
 from toysae.results.run import RunDirectory, open_run
 from toysae.results.wandb_mirror import mirror
 from toysae.runs.training import TrainedRun
@@ -81,7 +82,7 @@ def _world(run: TrainedRun, seed: int) -> EvaluationWorld:
 
 
 def _measure(run: TrainedRun, seed: int) -> Measurement:
-    return measure_member(run.saes[seed], _world(run, seed))
+    return measure_recovery(run.saes[seed], _world(run, seed))
 
 
 def _nulls(run: TrainedRun, seed: int) -> _Nulls:
@@ -106,9 +107,9 @@ def _write(
     files.table("features.csv", _by_seed({s: m.features for s, m in measured.items()}))
     files.table("latents.csv", _by_seed({s: m.latents for s, m in measured.items()}))
     if nulls:
-        files.table("nulls.csv", _by_seed({s: each.measured for s, each in nulls.items()}))
+        files.table(NULLS, _by_seed({s: each.measured for s, each in nulls.items()}))
         structure = _by_seed({s: each.structure for s, each in nulls.items()})
-        files.table("nulls_structure.csv", structure)
+        files.table(NULLS_STRUCTURE, structure)
     files.table("history.csv", run.history)
     identity = config_hash(config)
     for seed, measurement in measured.items():

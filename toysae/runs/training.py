@@ -23,8 +23,9 @@ from toysae.training.stack import Progress, TrainedStack, train
 logger = logging.getLogger(__name__)
 
 #: Seeds of runs that are trained at once. Larger stacks are hardly faster, and more is lost when
-#: the process is killed.
+#: the process is killed. A GPU is busy only with more; stacks that do not fit are cut.
 MAX_MEMBERS = 256
+GPU_MAX_MEMBERS = 4096
 
 
 @dataclass
@@ -146,17 +147,23 @@ def train_runs(
 
 
 def _batches(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
-    """Positions of runs that are trained at once: up to `MAX_MEMBERS` seeds."""
+    """Positions of runs that are trained at once: up to `_most_members` seeds."""
     batch: list[int] = []
     members = 0
     for index, config in enumerate(configs):
-        if batch and members + config.seeds > MAX_MEMBERS:
+        if batch and members + config.seeds > _most_members(config.device):
             yield batch
             batch, members = [], 0
         batch.append(index)
         members += config.seeds
     if batch:
         yield batch
+
+
+def _most_members(device: str) -> int:
+    """Seeds that are trained at once on the device of that name, which need not be there."""
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    return GPU_MAX_MEMBERS if on_gpu else MAX_MEMBERS
 
 
 def _train_batch(

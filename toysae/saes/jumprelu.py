@@ -53,7 +53,8 @@ class JumpReLU(TrainableFamily):
     Attributes:
         l0: factor of the penalty `S`, `>= 0`. May differ between members of a stack.
         penalty_form: what `S` is: `step`, `quadratic` or `tanh`.
-        target_l0: L0 at which the `quadratic` penalty is 0, in (0, n_latents].
+        target_l0: L0 at which the `quadratic` penalty is 0, in (0, n_latents]. Null with the
+            others: `trainer.target_l0` steers theirs.
         tanh_scale: slope of the `tanh` penalty at 0, `> 0`.
         initial_threshold: of all latents, `>= 0`.
         bandwidth: width of the rectangle, `> 0`.
@@ -64,7 +65,7 @@ class JumpReLU(TrainableFamily):
 
     l0: float = 0.1
     penalty_form: str = "step"
-    target_l0: float = 2.0
+    target_l0: float | None = None
     tanh_scale: float = 4.0
     initial_threshold: float = 0.01
     bandwidth: float = 0.05
@@ -78,13 +79,27 @@ class JumpReLU(TrainableFamily):
         super().__post_init__()
         for field in ("l0", "initial_threshold", "pre_activation_penalty"):
             check_at_least(f"sae.{field}", getattr(self, field), 0)
-        for field in ("target_l0", "tanh_scale", "bandwidth"):
+        for field in ("tanh_scale", "bandwidth"):
             check_positive(f"sae.{field}", getattr(self, field))
         check_choice("sae.penalty_form", self.penalty_form, PENALTIES)
-        if self.penalty_form == "quadratic" and self.target_l0 > self.n_latents:
+        if self.penalty_form == "quadratic":
+            self._check_target_l0(self.target_l0)
+        elif self.target_l0 is not None:
             raise ConfigError(
-                f"sae.target_l0 = {self.target_l0}: must be at most sae.n_latents = "
-                f"{self.n_latents}"
+                f"sae.target_l0 = {self.target_l0}: must be null with sae.penalty_form = "
+                f"{self.penalty_form!r}; to steer L0 set trainer.target_l0"
+            )
+
+    def _check_target_l0(self, target_l0: float | None) -> None:
+        if target_l0 is None:
+            raise ConfigError(
+                "sae.target_l0 = null: sae.penalty_form = 'quadratic' needs the L0 at which the "
+                "penalty is 0"
+            )
+        check_positive("sae.target_l0", target_l0)
+        if target_l0 > self.n_latents:
+            raise ConfigError(
+                f"sae.target_l0 = {target_l0}: must be at most sae.n_latents = {self.n_latents}"
             )
 
     @property
@@ -125,7 +140,7 @@ class JumpReLU(TrainableFamily):
             threshold = params["threshold"]
             each = Step.apply(forward.pre_activations, threshold, self.bandwidth, self.ste_to_input)
         total = (each * kept[:, None, :]).sum(-1)
-        if self.penalty_form == "quadratic":
+        if self.target_l0 is not None:
             total = 2 / self.target_l0 * (total - self.target_l0).square()
         return total.mean(-1)
 

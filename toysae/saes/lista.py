@@ -87,6 +87,12 @@ class Lista(Nested, BatchTopK):
             "frequency": (n_latents,),
         }
 
+    def kept_per_sample(self, d_hidden: int) -> int:
+        """Of every refinement its latents and what they leave over, both ways."""
+        return super().kept_per_sample(d_hidden) + 2 * self.n_iterations * (
+            self.n_latents + d_hidden
+        )
+
     @property
     def encodes_with_decoder(self) -> bool:
         return True

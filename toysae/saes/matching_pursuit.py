@@ -60,6 +60,10 @@ class MatchingPursuit(TrainableFamily):
     def param_shapes(self, d_hidden: int, n_latents: int) -> Shapes:
         return {"W_dec": (n_latents, d_hidden), "b_dec": (d_hidden,)}
 
+    def kept_per_sample(self, d_hidden: int) -> int:
+        """Of every choice its row and what it leaves over, and a few numbers more."""
+        return (self.max_iterations or d_hidden) * (2 * d_hidden + 8)
+
     def encoder(self, params: Mapping[str, Tensor]) -> Tensor:
         return params["W_dec"].transpose(1, 2)
 

@@ -69,6 +69,10 @@ class Nested(TrainableFamily):
         """None: no compiled kernel knows of levels."""
         return None
 
+    def kept_per_sample(self, d_hidden: int) -> int:
+        """Of every level what it makes and what that misses."""
+        return super().kept_per_sample(d_hidden) + 2 * d_hidden * len(self.level_widths)
+
     def level_reconstructions(self, params: Mapping[str, Tensor], forward: Forward) -> list[Tensor]:
         """What each level makes of the samples, `[M, n, d]` each; the last is the whole."""
         latents, decoder = self.in_order(params, forward)

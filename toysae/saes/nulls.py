@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from toysae.draws import Draws
+from toysae.draws import CPU, Draws
 from toysae.errors import DataError, ShapeError
 from toysae.saes.base import SAE, SAEFamily, Shapes
 from toysae.saes.folding import untied
@@ -53,18 +53,19 @@ def pca_sae(x: Tensor, n_components: int | None = None) -> SAE:
     return _both_signs(axes[:kept].to(x.dtype), x.double().mean(0).to(x.dtype))
 
 
-def identity_sae(d_hidden: int) -> SAE:
+def identity_sae(d_hidden: int, device: torch.device = CPU) -> SAE:
     """The coordinates with both signs, `2 d` latents: it reconstructs everything and finds nothing.
 
     Args:
         d_hidden: dimension of the inputs, `>= 1`.
+        device: where the inputs will lie.
 
     Raises:
         ShapeError: no dimension.
     """
     if d_hidden < 1:
         raise ShapeError(f"d_hidden = {d_hidden}: must be at least 1")
-    return _both_signs(torch.eye(d_hidden), torch.zeros(d_hidden))
+    return _both_signs(torch.eye(d_hidden, device=device), torch.zeros(d_hidden, device=device))
 
 
 def random_decoder(sae: SAE, seed: int) -> SAE:

@@ -121,6 +121,14 @@ class TrainableFamily(SAEFamily):
         """What a compiled kernel must know of this family; None if there is none for it."""
         return None
 
+    def kept_per_sample(self, d_hidden: int) -> int:
+        """Numbers that a step keeps of each sample, beyond what a step of every family keeps.
+
+        For the backward pass, by about. `toysae.training.memory` adds them to some numbers a latent
+        and a dimension, which do for a single pass: 0 by default.
+        """
+        return 0
+
     def init(self, d_hidden: int, draws: Draws) -> Params:
         """Initial parameters of one member (no member axis), on the device of `draws`.
 

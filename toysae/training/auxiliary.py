@@ -43,6 +43,7 @@ def auxiliary_loss(
     largest = ranked.topk(min(k, dead.shape[-1]), dim=-1)
     values = torch.where(largest.values.isfinite(), largest.values, 0)
     acts = torch.zeros_like(ranked).scatter(-1, largest.indices, values)
-    predicted = family.decode(params, acts) - params["b_dec"][:, None, :]
+    linear = {**params, "b_dec": torch.zeros_like(params["b_dec"])}
+    predicted = family.decode(linear, acts)
     squared = (predicted - residual).square().sum(-1).mean(-1)
     return torch.where(n_dead > 0, (n_dead / k).clamp(max=1) * squared, 0)

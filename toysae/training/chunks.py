@@ -31,10 +31,27 @@ CHUNKS_AHEAD = 3
 #: A chunk has at most about this many member-steps, so that progress and Ctrl-C are prompt.
 CHUNK_MEMBER_STEPS = 2**15
 
+#: The same on a GPU, which has no such caches, makes more member-steps a second, and waits while a
+#: chunk begins and ends. Chosen for a second or so and 128 MB a chunk, not measured.
+GPU_CHUNK_NUMBERS = 2**25
+GPU_CHUNKS_AHEAD = 1
+GPU_CHUNK_MEMBER_STEPS = 2**18
+GPU_CHUNK_STEPS = 1024
 
-def longest_chunk(n_members: int, n_streams: int, batch_size: int, d_hidden: int) -> int:
+
+def chunks_ahead(device: torch.device) -> int:
+    """Number of chunks whose data are drawn while one is trained."""
+    return CHUNKS_AHEAD if device.type == "cpu" else GPU_CHUNKS_AHEAD
+
+
+def longest_chunk(
+    n_members: int, n_streams: int, batch_size: int, d_hidden: int, device: torch.device
+) -> int:
     """Number of steps that a chunk of such a stack has at most, at least 1."""
     batch_numbers = batch_size * d_hidden
+    if device.type != "cpu":
+        room = GPU_CHUNK_NUMBERS // (n_streams * batch_numbers)
+        return max(1, min(room, GPU_CHUNK_MEMBER_STEPS // n_members, GPU_CHUNK_STEPS))
     limit = CHUNK_NUMBERS if batch_numbers < LARGE_BATCH_NUMBERS else LONG_CHUNK_NUMBERS
     return max(1, min(limit // (n_streams * batch_numbers), CHUNK_MEMBER_STEPS // n_members))
 
@@ -155,12 +172,19 @@ class Chunks:
     @property
     def longest(self) -> int:
         """Number of steps that a chunk has at most."""
-        return longest_chunk(len(self._members), len(self.streams), self._batch, self._d_hidden)
+        return longest_chunk(
+            len(self._members), len(self.streams), self._batch, self._d_hidden, self._device
+        )
 
     def prepare(self, step: int, n_steps: int) -> None:
         """Begin to draw the data of these steps, while earlier ones are trained."""
         if (step, n_steps) not in self._ahead:
             self._ahead[step, n_steps] = self._begin(step * self._batch, n_steps)
+
+    def wait(self) -> None:
+        """Until all that was begun is drawn."""
+        for drawing in self._ahead.values():
+            drawing.wait()
 
     def chunk(self, step: int, n_steps: int) -> Chunk:
         """Steps `step` to `step + n_steps`."""
@@ -177,7 +201,11 @@ class Chunks:
         )
 
     def _begin(self, first: int, n_steps: int) -> _Drawing:
-        """Draw scaled samples from `first` on, each stream in a task of its own."""
+        """Draw scaled samples from `first` on, each stream in a task of its own.
+
+        On a GPU threads share the device's default stream unless they choose another, which none
+        does: what a task has asked for is done before what its end lets others ask for.
+        """
         shape = (len(self.streams), self._d_hidden, n_steps * self._batch)
         x = torch.empty(shape, device=self._device)
 

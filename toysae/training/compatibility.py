@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toysae.errors import ConfigError
+from toysae.saes.batch_topk import BatchTopK
 from toysae.saes.trainable import TrainableFamily
 from toysae.training.trainer import Trainer
 
@@ -20,6 +21,17 @@ def check_together(family: TrainableFamily, trainer: Trainer, d_hidden: int) -> 
         raise ConfigError(
             f"trainer.frozen = {trainer.frozen!r}: encoder and decoder of {family.name} are one; "
             "use none, or a family with weights of their own for each"
+        )
+    if trainer.finetune_fraction > 0 and family.encodes_with_decoder:
+        raise ConfigError(
+            f"trainer.finetune_fraction = {trainer.finetune_fraction}: must be 0 with "
+            f"{family.name} as it is configured: its activations follow the decoder, so that the "
+            "encoder cannot be held while the decoder is trained"
+        )
+    if isinstance(family, BatchTopK) and int(family.k * trainer.batch_size) < 1:
+        raise ConfigError(
+            f"sae.k = {family.k}: must be at least 1 / trainer.batch_size = "
+            f"{1 / trainer.batch_size:g}, or no latent of a batch is kept"
         )
     if trainer.dead_latents == "resample":
         _check_can_be_resampled(family, d_hidden)

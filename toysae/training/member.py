@@ -44,7 +44,15 @@ class Member:
             self.sae.has_frequency,
             self.stream.space.d_hidden,
             self.stream.device,
+            self._readout_kind(),
         )
+
+    def _readout_kind(self) -> Hashable:
+        """Kind and size of the readout that the objective sees; None where it sees none."""
+        readout = self.stream.space.readout
+        if self.trainer.objective == "local" or readout is None:
+            return None
+        return type(readout), tuple(readout.weight.shape)
 
 
 def _shared_fields(config: TrainableFamily | Trainer) -> tuple[tuple[str, object], ...]:

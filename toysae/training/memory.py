@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from toysae.hidden.stream import BLOCK
-from toysae.training.chunks import CHUNKS_AHEAD, longest_chunk
+from toysae.training.chunks import chunks_ahead, longest_chunk
 from toysae.training.member import Member
+from toysae.training.probe import SAMPLES, block_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,12 @@ _PARAMS_IN_WORK = 6
 _LATENTS_IN_WORK = 8
 _HIDDEN_IN_WORK = 6
 
+#: Tensors `[m, m]` that the orthogonality term holds at its peak.
+_COSINES_IN_WORK = 5
+
+#: Tensors that measuring a block of members holds at its peak, the largest such.
+_TENSORS_MEASURED = 4
+
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
 
@@ -48,38 +55,51 @@ def members_at_once(member: Member) -> int:
     return max(1, CPU_LATENT_BYTES // each)
 
 
+def step_bytes(member: Member) -> int:
+    """Memory that a step of one such member takes by autograd, beside its state and its data."""
+    family, d, batch = member.sae, member.stream.space.d_hidden, member.trainer.batch_size
+    m = family.n_latents
+    per_sample = _LATENTS_IN_WORK * m + _HIDDEN_IN_WORK * d + family.kept_per_sample(d)
+    cosines = _COSINES_IN_WORK * m * m if family.has_orthogonality else 0
+    return _NUMBER * (_PARAMS_IN_WORK * _weights(member) + batch * per_sample + cosines)
+
+
 def stack_bytes(members: Sequence[Member], threads: int) -> int:
     """Memory for parameters, moments, one chunk of data, and the work on a step."""
     first, n_members = members[0], len(members)
     d, m, batch = first.stream.space.d_hidden, first.sae.n_latents, first.trainer.batch_size
     streams = list(dict.fromkeys(member.stream for member in members))
-    weights = sum(math.prod(shape) for shape in first.sae.param_shapes(d, m).values())
-    if first.stream.device.type == "cpu":
-        in_work, drawn_at_once = min(n_members, threads * members_at_once(first)), threads
-    else:
-        in_work, drawn_at_once = n_members, len(streams)
-    activations = batch * (_LATENTS_IN_WORK * m + _HIDDEN_IN_WORK * d)
+    device = first.stream.device
+    on_cpu = device.type == "cpu"
+    in_work = min(n_members, threads * members_at_once(first)) if on_cpu else n_members
     steps = min(
-        longest_chunk(n_members, len(streams), batch, d),
+        longest_chunk(n_members, len(streams), batch, d, device),
         -(-first.trainer.steps // first.trainer.history_points),
     )
     chunk = len(streams) * steps * batch * d
+    # In training and just trained; a graph has a copy of its own.
+    chunks = (2 if on_cpu else 3) + chunks_ahead(device)
     n_features = max(len(stream.space.directions) for stream in streams)
     drawn = BLOCK * (-(-steps * batch // BLOCK) + 1) * (2 * d + n_features)
+    measured = min(block_numbers(device), n_members * SAMPLES * max(m, d))
     numbers = (
-        n_members * (_PARAMS_KEPT * weights + 4 * m)
-        + in_work * (_PARAMS_IN_WORK * weights + activations)
-        + (2 + CHUNKS_AHEAD) * chunk
+        n_members * (_PARAMS_KEPT * _weights(first) + 4 * m)
+        + chunks * chunk
         + len(streams) * BLOCK * d
-        + min(drawn_at_once, len(streams)) * drawn
+        + (min(threads, len(streams)) if on_cpu else len(streams)) * drawn
+        + _TENSORS_MEASURED * measured
     )
-    return _NUMBER * numbers
+    return _NUMBER * numbers + in_work * step_bytes(first)
 
 
 def free_bytes(device: torch.device) -> float:
-    """Memory that can still be used; infinite where the system does not say."""
+    """Memory that can still be used; infinite where the system does not say.
+
+    On a GPU also what PyTorch keeps of earlier tensors: it hands that out again, or gives it back.
+    """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     return min(_available(), _left_in_cgroup())
 
 
@@ -100,6 +120,9 @@ def cut(members: Sequence[Member], index: Sequence[int], threads: int) -> list[l
     needed = stack_bytes(whole, threads)
     if needed <= free:
         return [list(index)]
+    if len(whole) == 1:
+        _warn_that_one_is_too_large(needed, free)
+        return [list(index)]
     place = {s: i for i, s in enumerate(dict.fromkeys(member.stream for member in whole))}
     together = sorted(index, key=lambda i: place[members[i].stream])
     for n_parts in range(2, len(index) + 1):
@@ -108,16 +131,37 @@ def cut(members: Sequence[Member], index: Sequence[int], threads: int) -> list[l
             break
     else:
         parts = [[i] for i in together]
-        logger.warning(
-            "one member needs about %s of %s free; trying it nevertheless",
-            _gigabytes(stack_bytes(whole[:1], threads)), _gigabytes(free / SHARE),
-        )  # fmt: skip
+        _warn_that_one_is_too_large(stack_bytes(whole[:1], threads), free)
     logger.info(
         "stack of %d cut into %d of %d: one needs about %s of %s free",
         len(index), len(parts), max(len(part) for part in parts),
         _gigabytes(needed), _gigabytes(free / SHARE),
     )  # fmt: skip
     return [sorted(part) for part in parts]
+
+
+def warn_if_too_large(members: Sequence[Member], threads: int) -> None:
+    """Say so where a stack that is given as it is, and is not cut, may not fit."""
+    needed, free = stack_bytes(members, threads), free_bytes(members[0].stream.device)
+    if needed > SHARE * free:
+        logger.warning(
+            "a saved stack of %d goes on as it is, to the same bits, and needs about %s of %s free;"
+            " if it does not fit, go on where it was saved, or delete its file to start over",
+            len(members), _gigabytes(needed), _gigabytes(free),
+        )  # fmt: skip
+
+
+def _warn_that_one_is_too_large(needed: float, free: float) -> None:
+    logger.warning(
+        "one member needs about %s of %s free; trying it nevertheless",
+        _gigabytes(needed), _gigabytes(free / SHARE),
+    )  # fmt: skip
+
+
+def _weights(member: Member) -> int:
+    """Numbers that a member learns or follows."""
+    shapes = member.sae.param_shapes(member.stream.space.d_hidden, member.sae.n_latents)
+    return sum(math.prod(shape) for shape in shapes.values())
 
 
 def _near_equal(index: Sequence[int], n_parts: int) -> list[list[int]]:

@@ -117,7 +117,7 @@ def _common_readout(objective: str, spaces: Sequence[HiddenSpace]) -> Readout:
         found = ", ".join(f"{name} {shape}" for name, shape in sorted(kinds))
         raise ConfigError(
             f"trainer.objective = {objective!r}: members of one stack have readouts of different "
-            f"kind or size ({found}); train them in separate calls"
+            f"kind or size ({found}); group them by `Member.stack_key`"
         )
     return stacked(readouts)
 

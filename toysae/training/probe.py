@@ -17,8 +17,10 @@ from toysae.training.state import StackState
 #: Fixed samples of each stream that a stack is measured on.
 SAMPLES = 512
 
-#: Members are measured in blocks, so that no tensor has more numbers than this.
+#: Members are measured in blocks, so that no tensor has more numbers than this: on the CPU what
+#: its caches hold, on a GPU what keeps it busy.
 BLOCK_NUMBERS = 2**18
+GPU_BLOCK_NUMBERS = 2**25
 
 #: Two measurements are at least so many steps apart.
 LEAST_SPACING = 20
@@ -28,12 +30,17 @@ LEAST_SPACING = 20
 WEIGHT_STEPS = 3200
 
 
+def block_numbers(device: torch.device) -> int:
+    """Largest number of numbers in a tensor of a measurement."""
+    return BLOCK_NUMBERS if device.type == "cpu" else GPU_BLOCK_NUMBERS
+
+
 class Probe:
     """Measures members as if their training ended here.
 
     `explained_variance` is pooled over the held-out samples and dimensions, 1 - SSE / SST in
     float64, at most 1; NaN where the samples do not vary. `dead` is the share of latents that were
-    silent for more than `trainer.dead_window` steps of the training, in [0, 1]. `cosine_to_truth`
+    silent for more than `trainer.dead_after` steps of the training, in [0, 1]. `cosine_to_truth`
     is the mean over true features of the largest cosine with a decoder row, whether that latent is
     alive or not, in [-1, 1]; features without a direction are left out. All are NaN once a member
     is frozen, as its losses are.
@@ -48,7 +55,7 @@ class Probe:
     def __init__(self, members: Sequence[Member], scaling: InputScaling) -> None:
         first = members[0]
         self._family = first.sae
-        self._dead_window = first.trainer.dead_window
+        self._dead_after = first.trainer.dead_after
         self._scaling = scaling
         streams = list(dict.fromkeys(member.stream for member in members))
         position = {stream: i for i, stream in enumerate(streams)}
@@ -76,7 +83,7 @@ class Probe:
             place = torch.full((len(streams),), -1, device=self._x.device)
             place[alike] = torch.arange(len(alike), device=self._x.device)
             index = (size_of == size).nonzero().flatten().to(self._x.device)
-            for part in index.split(max(1, BLOCK_NUMBERS // numbers)):
+            for part in index.split(max(1, block_numbers(self._x.device) // numbers)):
                 blocks.append(_Block(part, features, place[self._stream_of[part]]))
         return blocks
 
@@ -93,7 +100,7 @@ class Probe:
         values = values.to(self._x.device)
         for block in self._blocks:
             values[0, block.rows], values[2, block.rows] = self._of_block(state, block)
-        silent = state.silent_steps > self._dead_window
+        silent = state.silent_steps > self._dead_after
         values[1] = silent.double().mean(1)
         values.masked_fill_(state.frozen_at >= 0, torch.nan)
         return dict(zip(self.NAMES, values.cpu()))
@@ -132,7 +139,7 @@ def _mean_largest_cosine(features: Tensor, place: Tensor, decoder: Tensor) -> Te
     """
     norms = decoder.norm(dim=-1, keepdim=True)
     rows = decoder / torch.where(norms > 0, norms, torch.ones_like(norms))
-    at_once = max(1, BLOCK_NUMBERS // (len(rows) * rows.shape[1]))
+    at_once = max(1, block_numbers(rows.device) // (len(rows) * rows.shape[1]))
     largest = [
         torch.matmul(part[place], rows.transpose(1, 2)).amax(-1)
         for part in features.split(at_once, dim=1)

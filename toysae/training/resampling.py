@@ -32,7 +32,6 @@ from toysae.saes.base import Params
 from toysae.training.member import Member
 from toysae.training.objectives import build_objective
 from toysae.training.state import StackState
-from toysae.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +39,6 @@ _ENCODER_SHARE = 0.2
 
 #: Errors are computed for so many samples at once, to bound memory.
 _AT_ONCE = 1024
-
-
-def resampling_steps(trainer: Trainer) -> frozenset[int]:
-    """Numbers of steps done at which dead latents are resampled."""
-    if trainer.dead_latents != "resample":
-        return frozenset()
-    return frozenset(range(trainer.resample_every, trainer.steps // 2 + 1, trainer.resample_every))
 
 
 def resample(
@@ -62,7 +54,7 @@ def resample(
         members: the stack.
         scale: what the SAEs read of samples `[n, d]` of a stream.
     """
-    dead = state.silent_steps > members[0].trainer.dead_window
+    dead = state.silent_steps > members[0].trainer.dead_after
     dead &= (state.frozen_at < 0)[:, None]
     samples: dict[Stream, Tensor] = {}
     for index in torch.nonzero(dead.any(1)).flatten().tolist():

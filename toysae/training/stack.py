@@ -14,18 +14,19 @@ from torch import Tensor
 
 from toysae.hidden.stream import Stream
 from toysae.saes.base import SAE
-from toysae.training.chunks import CHUNKS_AHEAD, Chunks
+from toysae.training.chunks import Chunks, chunks_ahead
 from toysae.training.divergence import freeze_if_not_finite, reasons
 from toysae.training.history import History
 from toysae.training.initial import initial_params
 from toysae.training.kernels.blocked import Blocked
 from toysae.training.kernels.choice import Kernel, choose_kernel
+from toysae.training.kernels.cuda_graph import CudaGraphKernel
 from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member, group_into_stacks
-from toysae.training.memory import cut, members_at_once
+from toysae.training.memory import cut, members_at_once, warn_if_too_large
 from toysae.training.objectives import build_objective
 from toysae.training.probe import Probe
-from toysae.training.resampling import resample, resampling_steps
+from toysae.training.resampling import resample
 from toysae.training.saved import SavedStack, Saves, Snapshot, StackFile, identities
 from toysae.training.scaling import InputScaling
 from toysae.training.state import StackState
@@ -88,22 +89,40 @@ def train(
     if saves is not None:
         for saved in saves.unfinished(names):
             left -= set(saved.index)
-            stack = _Stack([members[i] for i in saved.index], threads)
-            stack.go_on_from(saved)
-            progress(stack.state.step * len(saved.index))
             file = StackFile(saves, [names[i] for i in saved.index], saved)
-            yield stack.trained(saved.index, progress, file)
+            yield _trained(members, saved.index, threads, progress, file, saved)
             file.remove()
     rest = sorted(left)
     for group in group_into_stacks([members[i] for i in rest]):
         for index in cut(members, [rest[i] for i in group], threads):
-            stack = _Stack([members[i] for i in index], threads)
             if saves is None:
-                yield stack.trained(index, progress, None)
+                yield _trained(members, index, threads, progress)
             else:
                 file = StackFile(saves, [names[i] for i in index])
-                yield stack.trained(index, progress, file)
+                yield _trained(members, index, threads, progress, file)
                 file.remove()
+
+
+def _trained(
+    members: Sequence[Member],
+    index: Sequence[int],
+    threads: int,
+    progress: Progress,
+    file: StackFile | None = None,
+    saved: SavedStack | None = None,
+) -> TrainedStack:
+    """Train the members at `index` as one stack, from where it was saved if it was.
+
+    All that the work took is free again when this returns, for the next stack to be planned with.
+    """
+    chosen = [members[i] for i in index]
+    if saved is not None:
+        warn_if_too_large(chosen, threads)
+    stack = _Stack(chosen, threads)
+    if saved is not None:
+        stack.go_on_from(saved)
+        progress(stack.state.step * len(index))
+    return stack.trained(index, progress, file)
 
 
 class _Stack:
@@ -127,7 +146,7 @@ class _Stack:
         self.state = StackState.start(start, self.family.buffers)
         self.history = History(Probe(members, self.scaling), self.trainer, len(members))
         self.reasons: dict[int, str] = {}
-        self.resampled_at = resampling_steps(self.trainer)
+        self.resampled_at = self.trainer.resampled_at
         self.stops = {*self.history.ends, *self.resampled_at}
 
     def _choose_kernel(self) -> tuple[Kernel, str]:
@@ -198,8 +217,10 @@ class _Stack:
         """Train a chunk; the number of steps that it had."""
         n_steps = self._length(chunks, self.state.step)
         chunk = chunks.chunk(self.state.step, n_steps)
-        # Not on a GPU: nothing else may be asked of it while a kernel is captured.
-        if self.device.type == "cpu":
+        if isinstance(self.kernel, CudaGraphKernel) and self.kernel.captures(self.state, chunk):
+            # Nothing else may be asked of a GPU meanwhile.
+            chunks.wait()
+        else:
             self._prepare(chunks, self.state.step + n_steps)
         loss = self.kernel.advance(self.state, chunk)
         self.history.add(self.state, loss)
@@ -210,7 +231,7 @@ class _Stack:
 
     def _prepare(self, chunks: Chunks, step: int) -> None:
         """Begin to draw the next chunks, from `step` on."""
-        for _ in range(CHUNKS_AHEAD):
+        for _ in range(chunks_ahead(self.device)):
             if step < self.trainer.steps:
                 n_steps = self._length(chunks, step)
                 chunks.prepare(step, n_steps)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from toysae.checks import check_at_least, check_choice, check_interval, check_positive
 from toysae.errors import ConfigError
+from toysae.training.contradictions import check_consistent
 
 DECAYS = ("linear", "cosine")
 DEAD_LATENT_TREATMENTS = ("none", "ghost", "resample", "auxiliary")
@@ -28,6 +29,8 @@ class Trainer:
     falls over the last `decay_fraction`, linearly or along a half cosine, to `final_lr` of its
     peak.
 
+    A setting that another one makes void is refused; see `toysae.training.contradictions`.
+
     Attributes:
         steps: optimiser steps, `>= 1`.
         batch_size: samples a step, `>= 1`.
@@ -44,24 +47,30 @@ class Trainer:
         control_rate: largest relative change of the coefficient in a step, `> 0`.
         finetune_fraction: over the last so large a fraction of the steps only the decoder (`W_dec`,
             `b_dec`) is trained, without the penalty, in [0, 1). It undoes shrinkage where rows are
-            free to grow: with `unit_norm_decoder` they only turn.
+            free to grow: with `unit_norm_decoder` they only turn. With
+            `sae.subtract_decoder_bias` activations still follow `b_dec`.
         frozen: what stays where it starts, for nulls: `none`; `decoder`, which is `W_dec`; or
-            `encoder`, all but `W_dec` and `b_dec`. What is frozen has no part in `gradient_clip`.
-            Goes with no `finetune_fraction` and not with `dead_latents` `resample`.
+            `encoder`, all that is learned but `W_dec` and `b_dec`. Buffers (thresholds of
+            BatchTopK, thresholds and frequencies of LISTA) follow what a frozen encoder does: it
+            could not be applied without. What is frozen has no part in `gradient_clip`. Goes with
+            no `finetune_fraction` and not with `dead_latents` `resample`; `encoder` goes with no
+            `target_l0`.
         objective: what the reconstruction is for: `local`, `end_to_end` or
             `end_to_end_downstream`. See `toysae.training.objectives`. The last two go with no
             `input_scaling`, and with `dead_latents` `none` or `resample`.
-        output_error: how the end-to-end objectives compare outputs: `squared` or `kl`.
+        output_error: how the end-to-end objectives compare outputs: `squared` or `kl`; `squared`
+            with `local`.
         downstream: weight of the error of what follows the hidden layer, `>= 0`, with
-            `end_to_end_downstream`.
+            `end_to_end_downstream`; 1 with the others.
         input_scaling: `none`; `unit_mean_norm` divides by the mean norm and multiplies by
             `sqrt(d)`; `layer_norm` standardises every sample.
         dead_latents: `none`; `ghost` gradients; `resample`; `auxiliary` loss. See
             `toysae.training.ghost`, `toysae.training.resampling`, `toysae.training.auxiliary`.
-        dead_window: a latent that was silent for more steps than this is dead.
+        dead_window: a latent that was silent for more steps than this is dead, `>= 1`; null is half
+            the time between two resamplings.
         ghost_cooldown: steps over which the penalty of a revived latent returns; 0 is at once.
         resample_every: with `resample`, dead latents are started anew after every so many steps,
-            in the first half of the training: at most `steps / 2`.
+            in the first half of the training: at most `steps / 2`; null is an eighth of the steps.
         auxiliary_coefficient: factor of the auxiliary loss, `>= 0`.
         fire_threshold: a latent fires on a sample above this value.
         decoder_bias_start: `zero`, or `geometric_median` of the first 5,000 samples.
@@ -88,9 +97,9 @@ class Trainer:
     downstream: float = 1.0
     input_scaling: str = "none"
     dead_latents: str = "none"
-    dead_window: int = 400
+    dead_window: int | None = 400
     ghost_cooldown: int = 1000
-    resample_every: int = 2500
+    resample_every: int | None = None
     auxiliary_coefficient: float = 1 / 32
     fire_threshold: float = 1e-6
     decoder_bias_start: str = "zero"
@@ -122,8 +131,11 @@ class Trainer:
             ("decoder_bias_start", DECODER_BIAS_STARTS),
         ):
             check_choice(f"trainer.{name}", getattr(self, name), allowed)
-        for name in ("steps", "batch_size", "dead_window", "resample_every", "history_points"):
+        for name in ("steps", "batch_size", "history_points"):
             check_at_least(f"trainer.{name}", getattr(self, name), 1)
+        for name in ("dead_window", "resample_every"):
+            if getattr(self, name) is not None:
+                check_at_least(f"trainer.{name}", getattr(self, name), 1)
         for name in ("downstream", "ghost_cooldown", "auxiliary_coefficient", "fire_threshold"):
             check_at_least(f"trainer.{name}", getattr(self, name), 0)
         for name in ("lr", "control_rate"):
@@ -147,41 +159,7 @@ class Trainer:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ConfigError(f"trainer.{name} = {value}: must lie in [0, 1)")
-        if self.frozen != "none":
-            self._check_goes_with_frozen()
-        if self.objective != "local":
-            self._check_goes_with_readouts()
-        if self.dead_latents == "resample" and self.resample_every > self.steps // 2:
-            raise ConfigError(
-                f"trainer.resample_every = {self.resample_every}: must be at most "
-                f"{self.steps // 2}, half of trainer.steps, or nothing is ever resampled"
-            )
-
-    def _check_goes_with_frozen(self) -> None:
-        if self.finetune_fraction > 0:
-            raise ConfigError(
-                f"trainer.finetune_fraction = {self.finetune_fraction}: must be 0 with "
-                f"trainer.frozen = {self.frozen!r}, because it freezes the encoder itself"
-            )
-        if self.dead_latents == "resample":
-            raise ConfigError(
-                f"trainer.dead_latents = 'resample': must be none, ghost or auxiliary with "
-                f"trainer.frozen = {self.frozen!r}, because new latents would replace frozen ones"
-            )
-
-    def _check_goes_with_readouts(self) -> None:
-        if self.input_scaling != "none":
-            raise ConfigError(
-                f"trainer.input_scaling = {self.input_scaling!r}: must be none with "
-                f"trainer.objective = {self.objective!r}, because readouts take hidden activations "
-                "as they are"
-            )
-        if self.dead_latents in ("ghost", "auxiliary"):
-            raise ConfigError(
-                f"trainer.dead_latents = {self.dead_latents!r}: must be none or resample with "
-                f"trainer.objective = {self.objective!r}, because it would teach latents what no "
-                "output sees"
-            )
+        check_consistent(self)
 
     @property
     def schedule(self) -> tuple[object, ...]:
@@ -200,6 +178,22 @@ class Trainer:
     def finetune_from(self) -> int:
         """First step at which only the decoder is trained; `steps` if there is none."""
         return self.steps - round(self.finetune_fraction * self.steps)
+
+    @property
+    def resampled_at(self) -> frozenset[int]:
+        """Numbers of steps done at which dead latents are resampled."""
+        if self.dead_latents != "resample":
+            return frozenset()
+        if self.resample_every is None:
+            return frozenset(self.steps * eighths // 8 for eighths in (1, 2, 3, 4)) - {0}
+        return frozenset(range(self.resample_every, self.steps // 2 + 1, self.resample_every))
+
+    @property
+    def dead_after(self) -> int:
+        """A latent that was silent for more steps than this is dead: `dead_window`, if given."""
+        if self.dead_window is not None:
+            return self.dead_window
+        return max(1, (self.resample_every or self.steps // 8) // 2)
 
     def lr_factor(self, first_step: int, n_steps: int) -> Tensor:
         """Learning rate over its peak for steps `first_step` onwards, `[n_steps]`, float64."""

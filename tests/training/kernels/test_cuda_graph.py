@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,27 +14,43 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from toysae.config import SAES
 from toysae.draws import CPU
+from toysae.hidden.readout import RectifiedReadout
 from toysae.saes.trainable import TrainableFamily
+from toysae.training import stack
+from toysae.training.chunks import Chunks
 from toysae.training.initial import initial_params
+from toysae.training.kernels import cuda_graph
 from toysae.training.kernels.cuda_graph import CudaGraphKernel, StepBody
 from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member
-from toysae.training.objectives import Local
+from toysae.training.objectives import Local, build_objective
 from toysae.training.state import StackState
-from toysae.training.trainer import Trainer
 
-from .._stacks import TRAINER, chunk_of, difference, identical, stream
+from .._stacks import TRAINER, chunk_of, identical, members, stream, train
 
 FAMILIES = sorted(name for name, family in SAES.items() if issubclass(family, TrainableFamily))
-TREATMENTS = ("none", "ghost", "auxiliary")
 
 #: Operations that wait for the device, or copy from the host while a graph is captured.
 READ_BACK = (
     "aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten.equal",
-    "aten.is_nonzero", "aten.unique", "aten._unique2", "aten.lift_fresh",
+    "aten.is_nonzero", "aten.unique", "aten._unique2", "aten.lift_fresh", "aten.repeat_interleave",
+    "aten.bincount",
 )  # fmt: skip
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+#: Indexing by these with a mask looks up where it is true.
+INDEXED = ("aten.index.", "aten.index_put.", "aten.index_put_.", "aten._index_put_impl_.")
+
+#: Ways to train that run other code within a step.
+SETTINGS = {
+    "none": {},
+    "ghost": {"dead_latents": "ghost"},
+    "auxiliary": {"dead_latents": "auxiliary"},
+    "frozen decoder": {"frozen": "decoder"},
+    "frozen encoder": {"frozen": "encoder"},
+    "end to end": {"objective": "end_to_end"},
+    "end to end, KL": {"objective": "end_to_end", "output_error": "kl"},
+    "downstream": {"objective": "end_to_end_downstream"},
+}
 
 
 class NoReadBack(TorchDispatchMode):
@@ -40,10 +59,14 @@ class NoReadBack(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = str(func).removesuffix(".default")
         assert not name.startswith(READ_BACK), f"{name} within a step"
-        # Indexing with a mask looks up where it is true.
-        if name.startswith("aten.index."):
+        if str(func).startswith(INDEXED):
             assert not any(i is not None and i.dtype == torch.bool for i in args[1]), name
         return func(*args, **(kwargs or {}))
+
+
+SEEN = replace(
+    stream(4).space, readout=RectifiedReadout(torch.linspace(-1, 1, 12).view(4, 3), torch.ones(3))
+)
 
 
 def start(family, trainer, *, n=3, device=CPU):
@@ -54,7 +77,8 @@ def start(family, trainer, *, n=3, device=CPU):
     x = some[0].stream.hidden(0, 5 * 32).view(1, 5, 32, 4)
     chunk = chunk_of(x, members=n, coefficient=0.05, first_step=7)
     chunk = replace(chunk, target_l0=torch.ones(n).double(), gradient_clip=torch.full((n,), 0.1))
-    return ReferenceKernel(family, trainer, Local()), state, chunk
+    objective = build_objective(trainer, [SEEN] * n)
+    return ReferenceKernel(family, trainer, objective), state, chunk
 
 
 def tensors_of(state):
@@ -74,10 +98,13 @@ class TestStep:
     def family(self, name):
         return SAES[name](n_latents=6)
 
-    @pytest.mark.parametrize("treatment", TREATMENTS)
-    def test_reads_nothing_back(self, name, treatment, monkeypatch):
+    @pytest.mark.parametrize("setting", SETTINGS)
+    def test_reads_nothing_back(self, name, setting, monkeypatch):
+        """With gradients clipped and L0 controlled."""
         as_on_a_gpu(monkeypatch)
-        trainer = replace(TRAINER, dead_latents=treatment)
+        if setting.startswith("frozen") and "W_enc" not in self.family(name).param_shapes(4, 6):
+            pytest.skip("encoder and decoder are one: neither can be frozen alone")
+        trainer = replace(TRAINER, **SETTINGS[setting])
         kernel, state, chunk = start(self.family(name), trainer)
         with NoReadBack():
             kernel.step(state, chunk, 0)
@@ -122,6 +149,24 @@ class TestStep:
             assert torch.equal(tensor, tensors_of(state)[key]), key
 
 
+def test_body_takes_the_constants_of_every_chunk():
+    kernel, eager, chunk = start(SAES["relu"](n_latents=6), TRAINER)
+    _, state, _ = start(SAES["relu"](n_latents=6), TRAINER)
+    other = replace(
+        chunk,
+        beta1=0.5 * chunk.beta1,
+        beta2=0.9 * chunk.beta2,
+        gradient_clip=10 * chunk.gradient_clip,
+        target_l0=3 * chunk.target_l0,
+    )
+    body = StepBody(kernel.step, state, chunk)
+    for part in (chunk, other):
+        body.advance(part, body.run)
+        kernel.advance(eager, part)
+    for key, tensor in tensors_of(eager).items():
+        assert torch.equal(tensor, tensors_of(state)[key]), key
+
+
 def test_body_has_no_room_for_longer_chunks_or_another_state():
     kernel, state, chunk = start(SAES["relu"](n_latents=6), TRAINER)
     short = replace(chunk, x=chunk.x[:, :2], step=chunk.step[:2], progress=chunk.progress[:2])
@@ -135,8 +180,15 @@ def test_body_has_no_room_for_longer_chunks_or_another_state():
 
 def test_read_back_is_noticed():
     mask = torch.tensor([True, False])
+    counts = torch.tensor([1, 2])
     with NoReadBack():
-        for read in (lambda: bool(mask.any()), lambda: mask[mask], lambda: torch.tensor(1.0)):
+        for read in (
+            lambda: bool(mask.any()),
+            lambda: mask[mask],
+            lambda: mask.index_put_((mask,), counts > 1),
+            lambda: counts.repeat_interleave(counts),
+            lambda: torch.tensor(1.0),
+        ):
             with pytest.raises(AssertionError, match="aten"):
                 read()
 
@@ -162,59 +214,67 @@ def test_failed_capture_goes_on_without_a_graph(caplog):
     assert message.startswith("no CUDA graph (")
 
 
-@needs_gpu
-class TestOnGPU:
-    @pytest.mark.parametrize("name", FAMILIES)
-    @pytest.mark.parametrize("treatment", TREATMENTS)
-    def test_graph_is_the_eager_step(self, name, treatment):
-        cuda = torch.device("cuda")
-        family, trainer = SAES[name](n_latents=6), replace(TRAINER, dead_latents=treatment)
-        kernel, eager, chunk = start(family, trainer, device=cuda)
-        _, state, _ = start(family, trainer, device=cuda)
-        chunk = on(chunk, cuda)
-        graph = CudaGraphKernel(family, trainer, Local())
-        for _ in range(4):
-            graph.advance(state, chunk)
-            kernel.advance(eager, chunk)
-        assert graph._captured is not None
-        assert difference(state.params, eager.params) < 1e-5
+class WithoutGraph:
+    """In the place of a capture: what a graph would replay, run as it is."""
 
-    def test_member_does_not_depend_on_its_stack(self):
-        cuda = torch.device("cuda")
-        family = SAES["relu"](n_latents=6)
-        many, few = (start(family, TRAINER, n=n, device=cuda)[1:] for n in (7, 2))
-        for state, chunk in (many, few):
-            CudaGraphKernel(family, TRAINER, Local()).advance(state, on(chunk, cuda))
-        first = {name: p[:2] for name, p in many[0].params.items()}
-        assert difference(few[0].params, first) < 1e-5
-
-    def test_stream_is_the_same_in_any_pieces(self):
-        cuda = torch.device("cuda")
-        there = moved(stream(4))
-        whole = there.hidden(0, 20_000)
-        assert whole.device.type == cuda.type
-        pieces = torch.cat([there.hidden(0, 9_000), there.hidden(9_000, 11_000)])
-        assert torch.equal(whole, pieces)
-
-    def test_trained_sae_is_as_good_as_on_the_cpu(self):
-        from toysae.training.stack import train
-
-        here = stream(4)
-        there = moved(here)
-        trainer = Trainer(steps=300, batch_size=256, lr=3e-3)
-        errors = []
-        for where in (here, there):
-            (trained,) = train([Member(SAES["relu"](n_latents=8), trainer, where, 0)])
-            errors.append(float(trained.history["error"][0, -1]))
-        assert errors[1] == pytest.approx(errors[0], rel=0.1)
+    def __init__(self, body):
+        self.body = body
+        self.graph = SimpleNamespace(replay=body.run)
 
 
-def moved(here):
-    """The stream on the GPU."""
-    space = replace(here.space, directions=here.space.directions.cuda())
-    return replace(here, space=space)
+def test_memory_of_a_graph_is_free_once_its_kernel_is_gone(monkeypatch):
+    """At once: nothing waits for a collection, before which the next stack is planned."""
+    monkeypatch.setattr(cuda_graph, "_Captured", WithoutGraph)
+    _, state, chunk = start(SAES["relu"](n_latents=6), TRAINER)
+    graph = CudaGraphKernel(SAES["relu"](n_latents=6), TRAINER, Local())
+    graph.advance(state, chunk)
+    held = weakref.ref(graph._captured)
+    gc.disable()
+    try:
+        del graph
+        assert held() is None
+    finally:
+        gc.enable()
 
 
-def on(chunk, device):
-    """The chunk on a device."""
-    return replace(chunk, **{name: value.to(device) for name, value in vars(chunk).items()})
+def test_next_data_are_drawn_during_a_chunk_but_not_during_a_capture(monkeypatch):
+    """A capture bears no other work on the GPU; chunks of 4 and then of 5 steps make for two."""
+    trainer = replace(
+        TRAINER, steps=45, history_points=10, dead_latents="resample", resample_every=4
+    )
+    some = members(3, trainer=trainer)
+    expected = train(some, "reference")
+    at_capture: list[int] = []
+    chunks: list[Chunks] = []
+
+    class Watched(Chunks):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            chunks.append(self)
+
+    class Capture(WithoutGraph):
+        def __init__(self, body):
+            super().__init__(body)
+            drawings = chunks[0]._ahead.values()
+            assert all(task.done() for each in drawings for task in each.tasks)
+            at_capture.append(len(drawings))
+
+    class Kernel(CudaGraphKernel):
+        def advance(self, state, chunk):
+            if not self.captures(state, chunk) and state.step < 40:
+                ahead.append(len(chunks[0]._ahead))
+            return super().advance(state, chunk)
+
+    ahead: list[int] = []
+    monkeypatch.setattr(cuda_graph, "_Captured", Capture)
+    monkeypatch.setattr(stack, "Chunks", Watched)
+    monkeypatch.setattr(stack, "chunks_ahead", lambda device: 2)
+    monkeypatch.setattr(
+        stack, "choose_kernel", lambda m, objective, _: (Kernel(m.sae, m.trainer, objective), "")
+    )
+    (trained,) = stack.train(some, threads=1)
+    assert at_capture == [0, 1]
+    assert ahead == [*[2] * 11, 1]
+    assert identical(trained.sae.params, expected.sae.params)
+    for name, values in expected.history.items():
+        assert torch.equal(trained.history[name].nan_to_num(7), values.nan_to_num(7)), name

@@ -5,28 +5,30 @@ import pytest
 from numba import njit
 
 from toysae.training.kernels.simd import (
-    LANES,
     count,
-    dot,
     exponent,
     first_lanes,
     fma,
-    fma_each,
     lane_sum,
     load,
-    load_each,
     maximum,
     power_of_two,
     select,
     splat,
-    splat_each,
     sqrt,
     store,
+)
+from toysae.training.kernels.simd_bundles import (
+    dot,
+    fma_each,
+    load_each,
+    splat_each,
     store_each,
     store_sums,
     zeros,
 )
 from toysae.training.kernels.simd_functions import exp, log
+from toysae.training.kernels.simd_types import LANES
 
 UNARY = {
     "sqrt": sqrt,

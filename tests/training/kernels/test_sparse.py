@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 
 import pytest
@@ -27,9 +28,10 @@ from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.kernels.sparse import LARGEST_SPARSE, SparseKernel
 from toysae.training.member import Member
 from toysae.training.objectives import Local
+from toysae.training.state import StackState
 from toysae.training.trainer import Trainer
 
-from .._stacks import difference, identical, of_member
+from .._stacks import chunk_of, difference, identical, of_member
 
 TRAINER = Trainer(steps=50, batch_size=33, lr=3e-3, history_points=50)
 KERNELS = {
@@ -195,6 +197,34 @@ class TestDivergence:
         (member,) = members(family, 1)
         wild = [replace(member, trainer=replace(member.trainer, lr=1e30))]
         assert train(wild).frozen_at.tolist() == train(wild, "reference").frozen_at.tolist() != [-1]
+
+    @pytest.mark.parametrize(
+        "family",
+        [
+            replace(RELU, n_latents=40),
+            TopK(n_latents=40, k=3),
+            BatchTopK(n_latents=40, k=1.5),
+            replace(JUMP, n_latents=40),
+        ],
+        ids=lambda family: family.name,
+    )
+    @pytest.mark.parametrize("strange", [math.nan, -math.nan, math.inf])
+    def test_a_single_strange_weight_is_seen(self, family, strange):
+        """At once, and the member stays as the reference leaves it."""
+        (member,) = members(family, 1)
+        x = member.stream.hidden(0, 3 * 33).view(1, 3, 33, 5)
+        states = []
+        for kernel in KERNELS.values():
+            state = StackState.start(initial_params([member], CPU), family.buffers)
+            state.params["W_enc"][0, 3, 5] = strange
+            chunk = chunk_of(x, coefficient=family.coefficient)
+            losses = kernel(member, Local(), 1)[0].advance(state, chunk)
+            assert state.frozen_at.tolist() == [0]
+            assert not bool(losses.error[0, 0].isfinite())
+            assert bool(losses.error[0, 1:].isnan().all())
+            states.append(state)
+        for name, expected in states[1].params.items():
+            torch.testing.assert_close(states[0].params[name], expected, equal_nan=True)
 
 
 class TestChoice:

@@ -11,7 +11,8 @@ from toysae.saes.lp import Lp
 from toysae.saes.relu import ReLU
 from toysae.saes.tanh_penalty import Tanh
 from toysae.training.kernels.penalty_loops import PENALTIES
-from toysae.training.kernels.simd import LANES, load, store
+from toysae.training.kernels.simd import load, store
+from toysae.training.kernels.simd_types import LANES
 from toysae.training.kernels.vector_penalties import value_and_slope
 
 

@@ -25,11 +25,9 @@ from toysae.saes.tanh_penalty import Tanh
 from toysae.saes.topk import TopK
 from toysae.training import chunks, stack
 from toysae.training.initial import initial_params
-from toysae.training.kernels import wide_step
+from toysae.training.kernels import wide_screen, wide_step
 from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.kernels.wide import WideKernel
-from toysae.training.kernels.wide_loops import Entries
-from toysae.training.kernels.wide_samples import find_largest
 from toysae.training.member import Member
 from toysae.training.objectives import Local, Objective
 from toysae.training.state import StackState
@@ -43,8 +41,9 @@ SPACE = RandomUnit(d_hidden=24).spaces(GENERATOR, [0], CPU)[0]
 TRAINER = Trainer(steps=50, batch_size=33, lr=3e-3, history_points=100)
 FREE = {"unit_norm_decoder": False}
 
-#: Shares of latents that fire above which products are dense: every step, and no step here.
-BRANCHES = {"dense": 0.0, "sparse": 0.99}
+#: Whether products of half the precision are there, and shares of latents that fire above which
+#: products are dense: every step, and no step here.
+BRANCHES = {"dense": (False, 0.0), "sparse": (False, 0.99), "screened": (True, 0.99)}
 
 SCENARIOS = {
     "plain": (ReLU(n_latents=M), {}),
@@ -88,7 +87,10 @@ def _several_ranges(monkeypatch):
 
 @pytest.fixture(params=BRANCHES)
 def branch(request, monkeypatch):
-    monkeypatch.setattr(wide_step, "DENSE_SHARE", BRANCHES[request.param])
+    screened, share = BRANCHES[request.param]
+    monkeypatch.setattr(wide_step, "has_fast_product", lambda: screened)
+    monkeypatch.setattr(wide_screen, "CANDIDATE_SHARE", 1.0)
+    monkeypatch.setattr(wide_step, "DENSE_SHARE", share)
     return request.param
 
 
@@ -140,13 +142,17 @@ def test_is_the_reference(scenario, branch):
 
 
 @pytest.mark.parametrize("scenario", TOPK)
-def test_largest_are_the_reference(scenario):
+@pytest.mark.parametrize("screened", [False, True])
+def test_largest_are_the_reference(scenario, screened, monkeypatch):
+    monkeypatch.setattr(wide_step, "has_fast_product", lambda: screened)
+    monkeypatch.setattr(wide_screen, "CANDIDATE_SHARE", 1.0)
     check_is_reference(*TOPK[scenario])
 
 
-def test_both_branches_in_one_training(monkeypatch):
+@pytest.mark.parametrize("screened", [False, True])
+def test_all_branches_in_one_training(screened, monkeypatch):
     """Half of the latents fire at first, few in the end."""
-    monkeypatch.setattr(wide_step, "DENSE_SHARE", 0.3)
+    monkeypatch.setattr(wide_step, "has_fast_product", lambda: screened)
     sae = ReLU(n_latents=M, l1=1.0)
     l0 = train([member(sae, steps=80)]).history["l0"][0]
     assert float(l0[0]) > wide_step.DENSE_SHARE * M > 2 * float(l0[-1])
@@ -189,8 +195,8 @@ class TestDivergence:
         assert all(bool(p.isfinite().all()) for p in of_member(trained, 1).values())
 
     @pytest.mark.parametrize("sae", [ReLU(n_latents=M), TopK(n_latents=M, k=2)])
-    @pytest.mark.parametrize("strange", [np.nan, -np.nan, np.inf])
-    def test_a_single_strange_weight_is_seen(self, sae, strange):
+    @pytest.mark.parametrize("strange", [np.nan, -np.nan, np.inf, -np.inf, 3e38])
+    def test_a_single_strange_weight_is_seen(self, sae, strange, branch):
         state, chunk, kernel = directly(sae)
         state.params["W_enc"][0, 3, 5] = strange
         before = {name: p.clone() for name, p in state.params.items()}
@@ -281,31 +287,6 @@ def test_threads_of_torch_are_as_before():
         torch.set_num_threads(before)
 
 
-def largest(z, k):
-    """Latents that are listed of each sample, and their values."""
-    samples, m = z.shape
-    room = np.zeros(samples * k, np.float32)
-    places = np.zeros((2, samples), np.int64)
-    entries = Entries(*places, np.zeros(samples * k, np.int32), room, room.copy())
-    find_largest(0, samples, z, np.zeros(m, np.float32), k, entries)
-    kept = [slice(a, b) for a, b in zip(entries.start, entries.stop)]
-    return [[of[part].tolist() for part in kept] for of in (entries.latent, entries.value)]
-
-
-def test_equal_ones_at_the_cut_are_kept_up_to_k():
-    z = np.array([[1, 3, 2, 2, 2, -1], [0, -1, -2, 5, 0, 0]], np.float32)
-    assert largest(z, 3) == [[[1, 2, 3], [3]], [[3, 2, 2], [5]]]
-
-
-@pytest.mark.parametrize("k", [1, 4, 11, 70, 299])
-def test_largest_of_many(k):
-    z = 1 + np.random.default_rng(0).random((20, 300), np.float32)
-    latents, values = largest(z, k)
-    for row, found, levels in zip(z, latents, values):
-        assert found == sorted(np.argsort(row)[-k:])
-        assert levels == row[found].tolist()
-
-
 class TestRefusal:
     def refusal(self, sae, **trainer):
         return WideKernel.refusal(member(sae, **trainer), Local())
@@ -315,8 +296,9 @@ class TestRefusal:
         assert "orthogonality" in self.refusal(ReLU(orthogonality_penalty=0.1))
         assert "frequency" in self.refusal(ReLU(frequency_penalty=0.1))
         for treatment in ("ghost", "auxiliary"):
-            assert treatment in self.refusal(ReLU(), dead_latents=treatment)
-        assert self.refusal(ReLU(), dead_latents="resample", resample_every=9) == ""
+            assert treatment in self.refusal(ReLU(), dead_latents=treatment, dead_window=5)
+        resampling = {"dead_latents": "resample", "resample_every": 9, "dead_window": 5}
+        assert self.refusal(ReLU(), **resampling) == ""
 
     def test_other_objectives(self):
         class Nothing(Objective):

@@ -7,7 +7,8 @@ from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
 from toysae.errors import ShapeError
-from toysae.metrics._inputs import refuse_non_finite
+from toysae.metrics._firing.firing import require_threshold
+from toysae.metrics._inputs import refuse_non_finite, require_axes
 from toysae.metrics.codes import SparseCodes
 
 Activations = Tensor | SparseCodes
@@ -16,10 +17,13 @@ Activations = Tensor | SparseCodes
 
 def columns(activations: Activations, name: str, threshold: float = 0.0) -> csc_array:
     """Activations strictly above `threshold` in absolute value, `[N, m]`, float64."""
+    require_threshold(threshold)
     if isinstance(activations, SparseCodes):
         codes = activations
         refuse_non_finite(codes.values, name)
     else:
+        require_axes(activations, name, "[samples, columns]")
+        refuse_non_finite(activations, name)
         codes = SparseCodes.from_dense(activations, threshold)
     values = codes.values.detach().cpu().double().numpy()
     shape = (codes.n_samples, codes.n_latents)

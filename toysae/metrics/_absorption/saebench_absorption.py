@@ -96,7 +96,7 @@ def saebench_absorption(
 
     Raises:
         ShapeError: different samples, sizes that do not fit together, or a feature not there.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
 
     Source: SAEBench 0.6.0, `FeatureAbsorptionCalculator`; Chanin et al. 2024 (arXiv 2409.14507).
     """

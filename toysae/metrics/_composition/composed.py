@@ -121,6 +121,8 @@ def composed_score(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another shape.
         DataError: NaN or infinity in either.
+
+    Source: toysae.
     """
     latents, truth = unit_rows_of_pair(decoder, features, alive, names=("decoder", "features"))
     allowed = allowed_pairs(truth, together)
@@ -170,11 +172,13 @@ def composed_scores(
         block: latents compared at once.
 
     Returns:
-        Both scores; undefined as for `composed_score`.
+        Both scores, in [0, 1]; undefined as for `composed_score`.
 
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another shape.
         DataError: NaN or infinity in either.
+
+    Source: toysae.
     """
     return ComposedScores(
         composed_score(decoder, features, alive=alive, block=block),

@@ -86,7 +86,9 @@ def co_occurring(
 
     Raises:
         ShapeError: not two axes.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
+
+    Source: toysae.
     """
     fired = indicators(columns(coefficients, "coefficients", threshold))
     joint = (fired.T @ fired).tocoo()
@@ -130,7 +132,9 @@ def composition_kinds(
 
     Raises:
         ShapeError: different samples, or a score of other latents or features.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
+
+    Source: toysae.
     """
     truth = columns(coefficients, "coefficients")
     codes = indicators(columns(latents, "latents", threshold))
@@ -170,6 +174,8 @@ def composed_features(
     Raises:
         ShapeError: not two matrices of the same width, or a score of other latents.
         DataError: NaN or infinity in either.
+
+    Source: toysae.
     """
     if len(score.s1) != len(decoder):
         raise ShapeError(f"the score is of {len(score.s1)} latents: expected {len(decoder)}")

@@ -95,6 +95,8 @@ def rotated_null(
         ShapeError: not two matrices of the same width, a mask of another length, no rotation, or
             `d < 2`.
         DataError: NaN or infinity in either.
+
+    Source: toysae.
     """
     observed = composed_score(decoder, dictionary, alive=alive, block=block)
     d = decoder.shape[1]
@@ -147,6 +149,8 @@ def simulated_p_value(
     Raises:
         ShapeError: not two matrices of the same width, a mask of another length, or no draw.
         DataError: NaN or infinity in either.
+
+    Source: Monte Carlo test: Barnard 1963.
     """
     if n_draws < 1:
         raise ShapeError(f"n_draws={n_draws}: expected at least one")

@@ -8,6 +8,7 @@ from math import factorial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from toysae.errors import ShapeError
 from toysae.metrics._directions import unit_rows
@@ -54,11 +55,14 @@ def energy(weights: Tensor) -> Energy:
         weights: of unit features, `[m, k]`; 0 for those not used, NaN for undefined latents.
 
     Returns:
-        One entry a latent; NaN where all weights are 0 or any is NaN.
+        One entry a latent, shares in [0, 1] and effective numbers of at least 1; NaN where all
+        weights are 0 or any is NaN.
 
     Raises:
         ShapeError: not two axes.
         DataError: infinity.
+
+    Source: Shannon 1948 for the entropy; participation ratio.
     """
     require_axes(weights, "weights", "[latents, features of each]")
     weights = weights.detach().to(torch.float64)
@@ -99,9 +103,10 @@ def shapley_shares(decoder: Tensor, features: Tensor, atoms: Tensor) -> Tensor:
     latents, truth = unit_rows(decoder, "decoder"), unit_rows(features, "features")
     require_same_width(decoder, features, ("decoder", "features"))
     _require_atoms(atoms, len(decoder), len(features))
-    unit = truth.spread(truth.unit, 0.0)
+    # -1 takes the last row, which is none.
+    unit = pad(truth.spread(truth.unit, 0.0), (0, 0, 0, 1))
     k = atoms.shape[1]
-    rows = unit[atoms.clamp(min=0)] * (atoms >= 0)[:, :, None]
+    rows = unit[atoms]
     targets = torch.einsum("mkd,md->mk", rows, latents.spread(latents.unit, torch.nan))
     shares = torch.zeros_like(targets)
     for members in product((False, True), repeat=k):

@@ -34,6 +34,8 @@ def recall_beside_diagonal(solo: float) -> IslandRecall:
 
     Raises:
         DataError: `q` outside [0, 1].
+
+    Source: toysae; codes of least L1 with unit decoders.
     """
     if not 0 <= solo <= 1:
         raise DataError(f"solo={solo}: expected a probability, in [0, 1]")

@@ -127,6 +127,8 @@ def exact_composition(
         ShapeError: not two matrices of the same width, a mask of another length, an order below
             1, or too many subsets.
         DataError: NaN or infinity in either.
+
+    Source: toysae; best subset of non-negative least squares.
     """
     require_few_subsets(len(features), max_order)
 
@@ -170,6 +172,8 @@ def greedy_composition(
         ShapeError: not two matrices of the same width, a mask of another length, or an order
             below 1.
         DataError: NaN or infinity in either.
+
+    Source: toysae; orthogonal least squares with non-negative weights.
     """
 
     def extended(latents: Tensor, truth: Tensor, gram: Tensor, before: _Fits) -> _Better:

@@ -101,6 +101,8 @@ def anti_composed_score(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
+
+    Source: toysae.
     """
     latents, truth = unit_rows_of_pair(decoder, features, alive, names=("decoder", "features"))
     allowed = allowed_pairs(truth, None)
@@ -162,6 +164,8 @@ def diagonal_score(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another shape.
         DataError: NaN or infinity in either.
+
+    Source: toysae.
     """
     latents, truth = unit_rows_of_pair(decoder, features, alive, names=("decoder", "features"))
     allowed = allowed_pairs(truth, together)

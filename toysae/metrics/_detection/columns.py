@@ -10,9 +10,10 @@ import torch
 from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
-from toysae.errors import DataError, ShapeError
+from toysae.errors import ShapeError
 from toysae.metrics._directions import row_blocks
-from toysae.metrics._inputs import refuse_non_finite, require_axes
+from toysae.metrics._firing.firing import require_threshold
+from toysae.metrics._inputs import refuse_non_finite, require_axes, require_bool
 from toysae.metrics.codes import SparseCodes
 
 _COLUMNS_AT_ONCE = 256
@@ -33,8 +34,7 @@ def device_of(activations: Activations) -> torch.device:
 
 def samples_by_latents(activations: Activations, name: str, threshold: float = 0.0) -> csr_array:
     """`activations` above `threshold` in absolute value, float64 `[N, m]`, sample by sample."""
-    if not 0 <= threshold < np.inf:
-        raise DataError(f"threshold={threshold}: expected a finite number of at least 0")
+    require_threshold(threshold)
     if isinstance(activations, Tensor):
         require_axes(activations, name, "[samples, latents]")
         refuse_non_finite(activations, name)
@@ -68,6 +68,14 @@ def require_same_rows(n_coefficients: int, n_latents: int) -> None:
         )
 
 
+def alive_mask(alive: Tensor | None, m: int) -> Tensor:
+    """`alive [m]` on the CPU, checked; True everywhere where there is none."""
+    if alive is None:
+        return torch.ones(m, dtype=torch.bool)
+    require_bool(alive, "alive", (m,))
+    return alive.cpu()
+
+
 def indicators(table: csr_array | csc_array) -> csr_array | csc_array:
     """1 where `table` is not 0, int32, by samples or by latents as `table` is."""
     ones = np.ones(table.nnz, dtype=np.int32)
@@ -76,6 +84,7 @@ def indicators(table: csr_array | csc_array) -> csr_array | csc_array:
 
 def above(table: csr_array | csc_array, threshold: float) -> csr_array | csc_array:
     """What of `table` is strictly above `threshold` in absolute value."""
+    require_threshold(threshold)
     table = table.copy()
     table.data[np.abs(table.data) <= threshold] = 0
     table.eliminate_zeros()
@@ -106,8 +115,10 @@ def squares(table: csc_array) -> Tensor:
 
 
 def variation(table: csc_array) -> Tensor:
-    """`sum (x - mean x)^2` of each column, `[m]`, float64; NaN for a constant one."""
-    n = table.shape[0]
+    """`sum (x - mean x)^2` of each column, `[m]`, float64; NaN if constant, or no samples."""
+    n, m = table.shape
+    if n == 0:
+        return torch.full((m,), torch.nan, dtype=torch.float64)
     mean = column_sums(table) / n
     about = table.copy()
     about.data = about.data - np.repeat(mean.numpy(), np.diff(table.indptr))

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from toysae.errors import ShapeError
 from toysae.metrics._detection.columns import Activations, above
 from toysae.metrics._detection.pair_tables import Cosines, F1s, require_one_a_column
 from toysae.metrics._directions import row_blocks
+from toysae.metrics._inputs import refuse_nan, require_weights
 from toysae.metrics._progress import Report, reported
 
 
@@ -37,7 +39,18 @@ class JointRecovery:
         return int(self.joint.sum()) / self.n_defined if self.n_defined else torch.nan
 
     def weighted(self, weights: Tensor) -> float:
-        """`fraction` with weights `[n]`, such as frequencies; NaN if they are 0 where defined."""
+        """`fraction` with weights `[n]`, such as frequencies; NaN if they are 0 where defined.
+
+        Raises:
+            ShapeError: not one weight a feature.
+            DataError: weights that are negative or not finite.
+        """
+        if weights.shape != self.joint.shape:
+            raise ShapeError(
+                f"weights have shape {tuple(weights.shape)}: expected one a feature, "
+                f"{list(self.joint.shape)}"
+            )
+        require_weights(weights, "weights")
         total = weights[self.defined].double().sum()
         return (weights[self.joint].double().sum() / total).item()
 
@@ -69,7 +82,7 @@ def joint_recovery(
         cosine_threshold: cosine that a latent must exceed.
         f1_threshold: F1 that it must exceed.
         threshold: activation above which a latent fires, strictly.
-        alive: bool mask `[m]`; the directions of other latents are left out.
+        alive: bool mask `[m]`; other latents are left out, by direction and by firing.
         block: features compared at once.
         report: called with the blocks done and all blocks.
 
@@ -78,12 +91,15 @@ def joint_recovery(
 
     Raises:
         ShapeError: dictionaries and tables that do not belong together.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, a firing threshold that is negative or not finite, or another
+            one that is NaN.
 
     Source: toysae.
     """
+    refuse_nan(cosine_threshold, "cosine_threshold")
+    refuse_nan(f1_threshold, "f1_threshold")
     truth, learned = require_one_a_column(features, decoder, coefficients, latents)
-    cosines, f1s = Cosines(features, decoder, alive), F1s(truth, above(learned, threshold))
+    cosines, f1s = Cosines(features, decoder, alive), F1s(truth, above(learned, threshold), alive)
     found = torch.zeros(4, len(features), dtype=torch.bool)
     blocks = list(row_blocks(len(features), block))
     for rows in reported(blocks, len(blocks), report):

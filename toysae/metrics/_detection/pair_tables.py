@@ -11,6 +11,7 @@ from torch import Tensor
 from toysae.errors import ShapeError
 from toysae.metrics._detection.columns import (
     Activations,
+    alive_mask,
     both_by_samples,
     column_sums,
     counts_by_column,
@@ -42,22 +43,27 @@ class Cosines:
 
 
 class F1s:
-    """F1 of firing; NaN for latents that never fire with features that never are active."""
+    """F1 of firing; NaN for latents that never fire with features that never are active, and for
+    those left out."""
 
-    def __init__(self, truth: csr_array, learned: csr_array) -> None:
+    def __init__(self, truth: csr_array, learned: csr_array, alive: Tensor | None = None) -> None:
+        self.left_out = ~alive_mask(alive, learned.shape[1])
         self.positives, self.firings = counts_by_column(truth), counts_by_column(learned)
         self.by_feature, self.by_sample = indicators(truth).T.tocsr(), indicators(learned)
 
     def of(self, rows: slice) -> Tensor:
         """The rows of some features, `[rows, m]`."""
         joint = torch.from_numpy((self.by_feature[rows] @ self.by_sample).toarray()).double()
-        return 2 * joint / (self.positives[rows, None] + self.firings)
+        f1 = 2 * joint / (self.positives[rows, None] + self.firings)
+        return f1.masked_fill_(self.left_out, torch.nan)
 
 
 class AbsCorrelations:
-    """|Pearson| of activation and coefficient, in [0, 1]; NaN where either is constant."""
+    """|Pearson| of activation and coefficient, in [0, 1]; NaN where either is constant, and for
+    latents left out."""
 
-    def __init__(self, truth: csr_array, learned: csr_array) -> None:
+    def __init__(self, truth: csr_array, learned: csr_array, alive: Tensor | None = None) -> None:
+        self.left_out = ~alive_mask(alive, learned.shape[1])
         self.by_feature, self.by_sample = truth.T.tocsr(), learned
         self.sums = column_sums(truth), column_sums(learned)
         self.scales = variation(truth.tocsc()).sqrt(), variation(learned.tocsc()).sqrt()
@@ -67,7 +73,8 @@ class AbsCorrelations:
         joint = torch.from_numpy((self.by_feature[rows] @ self.by_sample).toarray())
         by_chance = self.sums[0][rows, None] * self.sums[1] / self.by_sample.shape[0]
         scale = self.scales[0][rows, None] * self.scales[1]
-        return ((joint - by_chance) / scale).abs().clamp(max=1)
+        correlation = ((joint - by_chance) / scale).abs().clamp(max=1)
+        return correlation.masked_fill_(self.left_out, torch.nan)
 
 
 def require_one_a_column(

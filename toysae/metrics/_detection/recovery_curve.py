@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toysae.errors import DataError, ShapeError
-from toysae.metrics._inputs import finite, refuse_infinite
+from toysae.errors import ShapeError
+from toysae.metrics._inputs import refuse_infinite, refuse_nan, require_weights
 
 _LOWEST = 0.5
 _THRESHOLDS = torch.linspace(_LOWEST, 1, 51, dtype=torch.float64)
@@ -56,7 +56,8 @@ def recovery_curve(
 
     Raises:
         ShapeError: not one axis, or as many weights as features are not there.
-        DataError: infinite cosines; weights that are negative or not finite.
+        DataError: infinite cosines; weights that are negative or not finite; a threshold that is
+            NaN.
 
     Source: toysae; single thresholds are folklore.
     """
@@ -67,9 +68,9 @@ def recovery_curve(
         )
     cosine = cosine.detach().double()
     refuse_infinite(cosine, "cosine")
-    weights = torch.ones_like(cosine) if weights is None else finite(weights, "weights")
-    if bool((weights < 0).any()):
-        raise DataError(f"weights go down to {float(weights.min())}: expected at least 0")
+    refuse_nan(thresholds, "thresholds")
+    weights = torch.ones_like(cosine) if weights is None else weights.detach().to(cosine)
+    require_weights(weights, "weights")
     defined = ~cosine.isnan() & (weights > 0)
     cosine, share = cosine[defined], weights[defined] / weights[defined].sum()
     thresholds = thresholds.to(cosine)

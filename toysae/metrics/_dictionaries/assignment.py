@@ -75,6 +75,23 @@ class _Limits(NamedTuple):
     """`[m, tiles down]`."""
 
 
+class _Progress:
+    """Tiles that are done, of the proposals and of as many in each look for dearer pairs."""
+
+    def __init__(self, n: int, m: int, report: Report | None) -> None:
+        self.n_tiles = -(-n // _EDGE) * -(-m // _EDGE)
+        self.done, self.total = 0, 2 * self.n_tiles
+        self.report = report
+
+    def tell(self) -> None:
+        if self.report is not None:
+            self.report(self.done, self.total)
+
+    def advance(self, *_: int) -> None:
+        self.done += 1
+        self.tell()
+
+
 def heaviest_matching(
     a: Tensor, b: Tensor, similarity: Similarity, report: Report | None = None
 ) -> Optimum:
@@ -84,20 +101,23 @@ def heaviest_matching(
         a: rows `[n, d]` no longer than 1, float64, `n` at least 1.
         b: rows `[m, d]` no longer than 1, float64, `m` at least 1.
         similarity: applied to the products, elementwise.
-        report: told how many tiles of the table are done; what follows is shorter.
+        report: told how many tiles of the table are done, of all that are known to come; those of
+            one more look join where it turns out to be needed.
     """
-    pairs, limits = _propose(a, b, similarity, report)
+    progress = _Progress(len(a), len(b), report)
+    pairs, limits = _propose(a, b, similarity, progress)
     while True:
-        column_of, prices = _solve(pairs, len(a), len(b))
-        missing, excess = _dearer_than_priced(a, b, similarity, prices, limits)
+        column_of, prices = _solve(pairs, len(a), len(b), progress)
+        missing, excess = _dearer_than_priced(a, b, similarity, prices, limits, progress)
         if not len(missing):
             return _optimum(pairs, column_of, prices, excess)
+        progress.total += progress.n_tiles
         added = _measured(a, b, similarity, missing)
         pairs = _sorted(_Pairs(*(torch.cat(both) for both in zip(pairs, added))), len(b))
 
 
 def _propose(
-    a: Tensor, b: Tensor, similarity: Similarity, report: Report | None
+    a: Tensor, b: Tensor, similarity: Similarity, progress: _Progress
 ) -> tuple[_Pairs, _Limits]:
     """The best pairs of each row and column in each tile, and what the others cannot exceed."""
     n, m = len(a), len(b)
@@ -109,7 +129,7 @@ def _propose(
     error = rounding(a.shape[1]) + _JITTER
     jitter = _jitter((_EDGE, _EDGE), a.new_empty(0, dtype=torch.float32))
     keys = []
-    for rows, columns, product in tiles(a, b, _EDGE, _EDGE, report):
+    for rows, columns, product in tiles(a, b, _EDGE, _EDGE, progress.advance):
         values = similarity(product)
         values += jitter[: len(values), : values.shape[1]]
         for table, along_rows in ((values, True), (values.T.contiguous(), False)):
@@ -139,7 +159,7 @@ def _sorted(pairs: _Pairs, m: int) -> _Pairs:
     return _Pairs(*(values[order] for values in pairs))
 
 
-def _solve(pairs: _Pairs, n: int, m: int) -> tuple[Tensor, _Prices]:
+def _solve(pairs: _Pairs, n: int, m: int, progress: _Progress) -> tuple[Tensor, _Prices]:
     """Column matched to each row or -1, and prices that prove it best among the pairs."""
     device = pairs.row.device
     row_price = torch.zeros(n, dtype=torch.float64, device=device)
@@ -152,6 +172,7 @@ def _solve(pairs: _Pairs, n: int, m: int) -> tuple[Tensor, _Prices]:
     settled = 0
     while settled < n:
         settled = settle_rows(graph, prices, column_of, row_of, settled, _PAIRS_A_CALL)
+        progress.tell()
     matched, of_rows, of_columns = (
         torch.from_numpy(values).to(device) for values in (column_of, *prices)
     )
@@ -159,7 +180,12 @@ def _solve(pairs: _Pairs, n: int, m: int) -> tuple[Tensor, _Prices]:
 
 
 def _dearer_than_priced(
-    a: Tensor, b: Tensor, similarity: Similarity, prices: _Prices, limits: _Limits
+    a: Tensor,
+    b: Tensor,
+    similarity: Similarity,
+    prices: _Prices,
+    limits: _Limits,
+    progress: _Progress,
 ) -> tuple[Tensor, float]:
     """Keys of pairs that gain more than their prices, at most two a row or column and tile.
 
@@ -172,6 +198,7 @@ def _dearer_than_priced(
     error = rounding(a.shape[1]) + _ROUNDING_OF_PRICES
     for rows in row_blocks(len(a), _EDGE):
         for columns in row_blocks(len(b), _EDGE):
+            progress.advance()
             row, column = _suspects(prices, limits, rows, columns)
             if not len(row) or not len(column):
                 continue

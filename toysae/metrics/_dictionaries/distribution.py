@@ -49,6 +49,8 @@ def fraction_above(values: Tensor, thresholds: Sequence[float] = (0.7, 0.8, 0.9)
 
     Raises:
         DataError: an infinite value, or a threshold that is not finite.
+
+    Source: textbook, the empirical survival function.
     """
     defined = _defined(values)
     limits = _levels(thresholds, "thresholds", values)

@@ -11,7 +11,7 @@ from torch import Tensor
 from toysae.errors import ShapeError
 from toysae.metrics._dictionaries.matching import Matching, match
 from toysae.metrics._directions import Directions, unit_rows, unit_rows_of_pair
-from toysae.metrics._inputs import require_same_width
+from toysae.metrics._inputs import refuse_nan, require_axes, require_same_width
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,11 @@ def matching_agreement(
 
     Raises:
         ShapeError: decoder and encoder of different lengths, or widths that differ.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is NaN.
 
     Source: Paulo and Belrose 2025 (arXiv 2501.16615).
     """
+    refuse_nan(threshold, "threshold")
     _require_both_a_latent(decoder_a, decoder_b, encoder_a, encoder_b)
     decoders = unit_rows_of_pair(decoder_a, decoder_b, alive_a, alive_b)
     encoders = unit_rows_of_pair(encoder_a, encoder_b, alive_a, alive_b)
@@ -151,7 +152,11 @@ def paired_cosine(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         ShapeError: not two matrices of the same shape.
         DataError: NaN or infinity in either.
+
+    Source: arXiv 2605.18629, there the alignment score of a latent.
     """
+    for value, name in ((a, "a"), (b, "b")):
+        require_axes(value, name, "[rows, dimensions]")
     require_same_width(a, b, ("a", "b"))
     if len(a) != len(b):
         raise ShapeError(f"a has {len(a)} rows and b has {len(b)}: both need one row a latent")

@@ -58,7 +58,7 @@ def greedy(
 def greedy_abs(
     a: Tensor, b: Tensor, *, alive_a: Tensor | None = None, alive_b: Tensor | None = None
 ) -> GreedyMatching:
-    """As `greedy`, of `|cos|`: for vectors without a sign, such as principal components.
+    """As `greedy`, of `|cos|`: for vectors without a sign, such as principal components. In [0, 1].
 
     Args:
         a: dictionary `[n, d]`.
@@ -72,6 +72,8 @@ def greedy_abs(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
+
+    Source: as `greedy`.
     """
     kept = unit_rows_of_pair(a, b, alive_a, alive_b)
     return _taken(*kept, (kept[0].unit @ kept[1].unit.T).clamp_(-1, 1).abs_())

@@ -10,6 +10,7 @@ from torch import Tensor
 from toysae.metrics._dictionaries.best_partners import best_partners
 from toysae.metrics._dictionaries.screening import Similarity
 from toysae.metrics._directions import Directions, unit_rows_of_pair
+from toysae.metrics._inputs import refuse_nan
 from toysae.metrics._progress import Report
 
 
@@ -216,6 +217,8 @@ def max_abs_cosine(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
+
+    Source: as `max_cosine`.
     """
     return _best(*unit_rows_of_pair(a, b, alive_a, alive_b), block, torch.abs, report)
 
@@ -248,6 +251,8 @@ def mutual_nearest(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
+
+    Source: textbook, mutual nearest neighbours.
     """
     best = max_cosine(a, b, alive_a=alive_a, alive_b=alive_b, block=block, report=report)
     return best.mutual_nearest
@@ -266,7 +271,13 @@ def multiplicity(best: MaxCosine, threshold: float) -> Multiplicity:
     Returns:
         Counts, coverage in [0, 1] and effective number (at least 1) on either side; coverage is
         NaN where either dictionary is empty, the effective number where nobody votes.
+
+    Raises:
+        DataError: a threshold that is NaN.
+
+    Source: toysae; Simpson 1949 and Shannon 1948 for the effective numbers.
     """
+    refuse_nan(threshold, "threshold")
 
     def votes(value: Tensor, index: Tensor, partners: Tensor) -> Votes:
         counts = torch.bincount(index[value > threshold], minlength=len(partners))

@@ -44,10 +44,10 @@ def best_partner_ties(
 ) -> Ties:
     """How many rows tie for the best partner that `max_cosine` reports the first of.
 
-    `#{j: |C_ij - max_j' C_ij'| < 1e-6} - 1`, both ways. Where it is not 0, indices (and with them
-    `multiplicity` and `mutual_nearest`) depend on the order of rows: duplicates tie, and latents of
-    a toy model tie at initialisation. Compares the dictionaries twice. Swapping the arguments swaps
-    the sides.
+    `#{j: |C_ij - max_j' C_ij'| < 1e-6} - 1`, both ways, at least 0. Where it is not 0, indices (and
+    with them `multiplicity` and `mutual_nearest`) depend on the order of rows: duplicates tie, and
+    latents of a toy model tie at initialisation. Compares the dictionaries twice. Swapping the
+    arguments swaps the sides.
 
     Args:
         a: dictionary `[n, d]`.
@@ -62,6 +62,8 @@ def best_partner_ties(
     Raises:
         ShapeError: not two matrices of the same width, or a mask of another length.
         DataError: NaN or infinity in either.
+
+    Source: toysae, a convention of this package.
     """
     ours, theirs = unit_rows_of_pair(a, b, alive_a, alive_b)
     forth, back = best_partners(ours, theirs, block=block, similarity=torch.positive)

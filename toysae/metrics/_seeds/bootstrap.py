@@ -120,7 +120,8 @@ def bootstrap_interval(
 ) -> Interval:
     """Bias-corrected and accelerated bootstrap interval of any statistic over seeds.
 
-    Too narrow for few seeds: for a mean of fewer than about 20 use `seed_interval`.
+    Bounds are percentiles of the resampled statistic, and in its range. Too narrow for few seeds:
+    for a mean of fewer than about 20 use `seed_interval`.
 
     Args:
         values: one number a seed, `[n]`.
@@ -218,17 +219,19 @@ def hierarchical_bootstrap(
     seeds it is too narrow, as any bootstrap over them: by `(n - 1) / n` in the variance.
 
     Args:
-        items: values of the items of each seed, `n` arrays of any lengths.
+        items: values of the items of each seed, `n` arrays `[items]` of any lengths.
         seed: of the resampling; the same seed gives the same distribution.
         n_resamples: resamples, at least; all of the seeds' resamples where they are enumerated.
         report: called as `(seeds done, seeds)`.
 
     Returns:
-        The distribution; without resamples for fewer than two seeds.
+        The distribution, in the range of the items; without resamples for fewer than two seeds.
 
     Raises:
         ShapeError: items of a seed with other than one axis.
         DataError: NaN or infinity, or a seed without items.
+
+    Source: Davison and Hinkley 1997, section 3.8.
     """
     samples = [numbers(values, f"items[{i}]") for i, values in enumerate(items)]
     n = len(samples)

@@ -42,6 +42,8 @@ def check_confidence(confidence: float) -> None:
 def seed_interval(values: ArrayLike | Tensor, confidence: float = 0.95) -> Interval:
     """Student t interval of the mean over seeds, `mean +- t_{n-1} sd / sqrt(n)`.
 
+    The mean is in the range of the values; the bounds of the interval may leave it.
+
     Args:
         values: one number a seed, `[n]`.
         confidence: coverage.
@@ -52,6 +54,8 @@ def seed_interval(values: ArrayLike | Tensor, confidence: float = 0.95) -> Inter
     Raises:
         ShapeError: not one axis.
         DataError: NaN or infinity, or a confidence outside (0, 1).
+
+    Source: Student 1908.
     """
     check_confidence(confidence)
     sample = numbers(values, "values")
@@ -71,6 +75,7 @@ def jackknife_over_seeds(
     Pairs that share a seed depend on each other, so `n (n - 1) / 2` pairs are not that many
     observations. With `t_i` the mean over pairs without seed `i`, the standard error is
     `sqrt((n - 1) / n sum (t_i - mean t)^2)`, and the interval is Student's with `n - 1` degrees.
+    The mean is in the range of the values; the bounds of the interval may leave it.
 
     Args:
         values: one number for each pair of seeds; NaN makes the result NaN.

@@ -96,6 +96,8 @@ def bonferroni_z(n_tests: int, level: float = 0.05) -> float:
 
     Raises:
         DataError: no tests, or a level outside (0, 1).
+
+    Source: Dunn 1961.
     """
     if n_tests < 1 or not 0 < level < 1:
         raise DataError(
@@ -123,7 +125,7 @@ def _adjusted(
     defined = ~torch.isnan(adjusted)
     tests = adjusted[defined].cpu().numpy()
     if ((tests < 0) | (tests > 1)).any():
-        raise DataError("p_values leave [0, 1]: expected probabilities")
+        raise DataError(f"p_values from {tests.min()} to {tests.max()}: expected [0, 1]")
     n_unseen = 0 if family is None else family - len(tests)
     if n_unseen < 0:
         raise ShapeError(

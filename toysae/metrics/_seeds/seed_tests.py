@@ -124,7 +124,8 @@ def paired_t_test(differences: ArrayLike | Tensor) -> PairedTest:
         differences: one difference a seed, `[n]`.
 
     Returns:
-        The test; NaN for fewer than two differences, or where they are all equal.
+        The test, its p-value in [0, 1]; NaN for fewer than two differences, or where they are all
+        equal.
 
     Raises:
         ShapeError: not one axis.
@@ -155,6 +156,8 @@ def minimum_p(n: int) -> float:
 
     Raises:
         ShapeError: `n < 0`.
+
+    Source: textbook, the smallest tail of the sign-flip distribution.
     """
     if n < 0:
         raise ShapeError(f"n={n}: expected a count of at least 0")

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toysae.training.kernels.reference import ReferenceKernel
+from toysae.training.kernels.reference import ReferenceKernel, all_frozen
 from toysae.training.member import Member
 from toysae.training.objectives import Objective
 from toysae.training.state import Chunk, ChunkLoss, StackState
@@ -42,14 +42,22 @@ class CudaGraphKernel(ReferenceKernel):
         """Why this kernel cannot train a stack like `member`; empty if it can."""
         return "" if member.stream.device.type == "cuda" else "CUDA graphs need a CUDA device"
 
+    def captures(self, state: StackState, chunk: Chunk) -> bool:
+        """Whether `advance` on these would begin with a capture."""
+        has_room = self._captured is not None and self._captured.body.has_room(state, chunk)
+        return not (self._refused or has_room)
+
     def advance(self, state: StackState, chunk: Chunk) -> ChunkLoss:
         """Train all members on every batch of the chunk, changing `state` in place."""
-        if self._refused:
+        if self._refused or all_frozen(state):
             return super().advance(state, chunk)
-        if self._captured is None or not self._captured.body.has_room(state, chunk):
+        if self._captured is None or self.captures(state, chunk):
             self._captured = None  # frees its memory before the next is captured
+            # The step of a kernel apart: with our own, we and the graph would hold each other, and
+            # its memory would wait for the garbage collector.
+            apart = ReferenceKernel(self.family, self.trainer, self.objective)
             try:
-                self._captured = _Captured(StepBody(self.step, state, chunk))
+                self._captured = _Captured(StepBody(apart.step, state, chunk))
             except RuntimeError as error:
                 self._refused = True
                 logger.warning("no CUDA graph (%s): going on with single launches", error)
@@ -75,12 +83,11 @@ class StepBody:
         self._step = step
         self.state = state
         self._chunk = _copied(chunk)
-        # Cut at step 0 to have buffers of the right shape; `run` fills them.
-        self._single = _copied(
-            replace(
-                chunk,
-                **{name: getattr(chunk, name).narrow(a, 0, 1) for name, a in STEP_AXIS.items()},
-            )
+        # Cut at step 0 to have buffers of the right shape, which `run` fills; what holds for all
+        # steps is that of the chunk itself.
+        self._single = replace(
+            self._chunk,
+            **{name: getattr(chunk, name).narrow(a, 0, 1).clone() for name, a in STEP_AXIS.items()},
         )
         self.device = chunk.x.device
         self._counter = torch.zeros(1, dtype=torch.int64, device=self.device)

@@ -100,7 +100,7 @@ class FusedKernel:
             family.unit_norm_decoder,
             form.penalty_by_decoder_norm,
             family.subtract_decoder_bias,
-            trainer.dead_window if ghost else -1,
+            trainer.dead_after if ghost else -1,
             trainer.ghost_cooldown,
             np.float32(trainer.fire_threshold),
             trainer.control_rate,
@@ -116,7 +116,7 @@ class FusedKernel:
 
     def _samples_innermost(self, chunk: Chunk) -> tuple[Tensor, Tensor]:
         """Data `[streams, d, steps, padded]`, and error weights as the kernel takes them."""
-        from toysae.training.kernels.simd import LANES
+        from toysae.training.kernels.simd_types import LANES
 
         padding = (0, -chunk.x.shape[2] % LANES)
         x = chunk.x.permute(0, 3, 1, 2)

@@ -26,7 +26,7 @@ from toysae.training.kernels.fused_passes import (
     add_gradients,
     collect,
 )  # fmt: skip
-from toysae.training.kernels.simd import INNER, JIT, LANES
+from toysae.training.kernels.simd_types import INNER, JIT, LANES
 
 _CLIP_EPSILON = np.float32(1e-6)
 _ADAM_EPSILON = np.float32(1e-8)

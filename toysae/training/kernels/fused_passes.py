@@ -21,26 +21,27 @@ import numpy as np
 from toysae.compiled import njit
 from toysae.training.kernels.penalty_loops import PENALTIES
 from toysae.training.kernels.simd import (
-    INNER,
-    LANES,
-    dot,
     first_lanes,
     fma,
-    fma_each,
     lane_sum,
     load,
-    load_each,
     maximum,
     select,
     splat,
-    splat_each,
     sqrt,
     store,
+)
+from toysae.training.kernels.simd_bundles import (
+    dot,
+    fma_each,
+    load_each,
+    splat_each,
     store_each,
     store_sums,
     zeros,
-)  # fmt: skip
+)
 from toysae.training.kernels.simd_functions import exp
+from toysae.training.kernels.simd_types import INNER, LANES  # fmt: skip
 from toysae.training.kernels.vector_penalties import value_and_slope
 
 #: So many samples go through all passes before the next: what a tile needs stays in the cache.

@@ -13,7 +13,7 @@ import numpy as np
 
 from toysae.compiled import njit
 from toysae.saes.lp import SMALLEST
-from toysae.training.kernels.simd import INNER
+from toysae.training.kernels.simd_types import INNER
 
 #: Numbers of the names in `toysae.saes.fast.FastForm.penalty`.
 PENALTIES = {"none": 0, "l1": 1, "lp": 2, "log": 3, "tanh": 4, "l0": 5, "step": 6}

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from toysae.compiled import njit
 from toysae.training.kernels.rows import INLINE
-from toysae.training.kernels.simd import LANES, fma_each, load_each, splat_each, store_each
+from toysae.training.kernels.simd_bundles import fma_each, load_each, splat_each, store_each
+from toysae.training.kernels.simd_types import LANES
 
 #: Samples of a tile.
 TILE = 8

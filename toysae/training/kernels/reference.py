@@ -36,10 +36,20 @@ class ReferenceKernel:
 
     def advance(self, state: StackState, chunk: Chunk) -> ChunkLoss:
         """Train all members on every batch of the chunk, changing `state` in place."""
+        if all_frozen(state):
+            return self.pass_over(state, chunk)
         losses = [self.step(state, chunk, t) for t in range(chunk.n_steps)]
         state.step += chunk.n_steps
         error, penalty, l0 = (torch.stack(parts, dim=1) for parts in zip(*losses))
         return ChunkLoss(error, penalty, l0)
+
+    def pass_over(self, state: StackState, chunk: Chunk) -> ChunkLoss:
+        """What `advance` comes to once every member has diverged, without its work."""
+        for _ in range(chunk.n_steps):
+            # Of all that a step does, this alone moves what is frozen: by its rounding.
+            self.family.constrain_(state.params)
+        state.step += chunk.n_steps
+        return ChunkLoss(*chunk.x.new_full((3, len(state.frozen_at), chunk.n_steps), torch.nan))
 
     def step(self, state: StackState, chunk: Chunk, t: int) -> tuple[Tensor, Tensor, Tensor]:
         """Step `t` of the chunk, but for `state.step`: error, penalty and L0, each `[M]`."""
@@ -110,7 +120,7 @@ class ReferenceKernel:
 
     def _care_for_dead_latents(self, state: StackState) -> tuple[Tensor, Tensor]:
         """Mask of dead latents, and the share of each latent's penalty that counts, `[M, m]`."""
-        dead = state.silent_steps > self.trainer.dead_window
+        dead = state.silent_steps > self.trainer.dead_after
         kept = torch.ones_like(dead, dtype=state.params["W_dec"].dtype)
         if self.trainer.dead_latents == "ghost":
             state.cooldown.sub_(1).clamp_(min=0)
@@ -157,6 +167,11 @@ class ReferenceKernel:
             p = state.params[name]
             shape = (-1,) + (1,) * (p.ndim - 1)
             p.copy_(torch.where(active.view(shape), value, p))
+
+
+def all_frozen(state: StackState) -> bool:
+    """Whether every member has diverged: asked once a chunk, since a GPU waits for the answer."""
+    return bool((state.frozen_at >= 0).all())
 
 
 def _gradients(total: Tensor, learned: list[Tensor]) -> list[Tensor]:

@@ -13,20 +13,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from toysae.compiled import njit
-from toysae.training.kernels.simd import (
-    INNER,
-    JIT,
-    LANES,
-    dot,
-    fma,
-    fma_each,
-    lane_sum,
-    load,
-    load_each,
-    splat,
-    store,
-    store_each,
-)
+from toysae.training.kernels.simd import fma, lane_sum, load, splat, store
+from toysae.training.kernels.simd_bundles import dot, fma_each, load_each, store_each
+from toysae.training.kernels.simd_types import INNER, JIT, LANES
 
 #: Options of what is called for every sample: a call would cost more than the work.
 INLINE: dict[str, Any] = {**INNER, "forceinline": True}

@@ -12,19 +12,25 @@ from numba.extending import intrinsic
 
 from toysae.compiled import njit
 from toysae.training.kernels.rows import INLINE, peek, poke
-from toysae.training.kernels.simd import INNER, LANES, count, first_lanes, load, mask, vector
+from toysae.training.kernels.simd import count, first_lanes, load
+from toysae.training.kernels.simd_types import (
+    ALIGNMENT,
+    INNER,
+    INTS,
+    LANES,
+    MASK,
+    VECTOR,
+    mask,
+    vector,
+)
 
-_FLOATS = ir.VectorType(ir.FloatType(), LANES)
-_INTS = ir.VectorType(ir.IntType(32), LANES)
-_MASK = ir.VectorType(ir.IntType(1), LANES)
-_ALIGNMENT = 4
 _LEAST, _LARGEST = np.int32(-(2**31)), np.int32(2**31 - 1)
 
 
 def _splat_int(builder: Any, scalar: Any) -> Any:
     first = ir.Constant(ir.IntType(32), 0)
-    vector_of_it = builder.insert_element(ir.Constant(_INTS, ir.Undefined), scalar, first)
-    return builder.shuffle_vector(vector_of_it, vector_of_it, ir.Constant(_INTS, [0] * LANES))
+    vector_of_it = builder.insert_element(ir.Constant(INTS, ir.Undefined), scalar, first)
+    return builder.shuffle_vector(vector_of_it, vector_of_it, ir.Constant(INTS, [0] * LANES))
 
 
 def _vector_at(context: Any, builder: Any, kind: Any, array: Any, at: Any, wanted: Any) -> Any:
@@ -38,8 +44,8 @@ def _numbers(typingctx, first):
     """The integers `first`, `first + 1`, ..., as the bits of a vector."""
 
     def codegen(context, builder, sig, args):
-        lanes = ir.Constant(_INTS, list(range(LANES)))
-        return builder.bitcast(builder.add(_splat_int(builder, args[0]), lanes), _FLOATS)
+        lanes = ir.Constant(INTS, list(range(LANES)))
+        return builder.bitcast(builder.add(_splat_int(builder, args[0]), lanes), VECTOR)
 
     return vector(types.int32), codegen
 
@@ -49,8 +55,8 @@ def _bits(typingctx, array, at):
     """`LANES` elements of an int32 array, as the bits of a vector."""
 
     def codegen(context, builder, sig, args):
-        address = _vector_at(context, builder, sig.args[0], *args, _FLOATS)
-        return builder.load(address, align=_ALIGNMENT)
+        address = _vector_at(context, builder, sig.args[0], *args, VECTOR)
+        return builder.load(address, align=ALIGNMENT)
 
     return vector(array, types.intp), codegen
 
@@ -67,12 +73,12 @@ def _store_kept(typingctx, array, at, value, kept):
     def codegen(context, builder, sig, args):
         compress = cgutils.get_or_insert_function(
             builder.module,
-            ir.FunctionType(_FLOATS, [_FLOATS, _MASK, _FLOATS]),
+            ir.FunctionType(VECTOR, [VECTOR, MASK, VECTOR]),
             f"llvm.experimental.vector.compress.v{LANES}f32",
         )
-        compressed = builder.call(compress, [*args[2:], ir.Constant(_FLOATS, ir.Undefined)])
-        address = _vector_at(context, builder, sig.args[0], *args[:2], _FLOATS)
-        builder.store(compressed, address, align=_ALIGNMENT)
+        compressed = builder.call(compress, [*args[2:], ir.Constant(VECTOR, ir.Undefined)])
+        address = _vector_at(context, builder, sig.args[0], *args[:2], VECTOR)
+        builder.store(compressed, address, align=ALIGNMENT)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector, mask), codegen
@@ -101,16 +107,20 @@ def list_above(memory, z, floor, n, rows, values):
 
 @intrinsic
 def _write_order(typingctx, keys, at, value):
-    """Write `LANES` integers in the order of the lanes of `value`; NaN at the ends."""
+    """Write `LANES` integers in the order of the lanes of `value`; NaN is the largest."""
     if value != vector:
         return None
 
     def codegen(context, builder, sig, args):
-        bits = builder.bitcast(args[2], _INTS)
-        negative = builder.ashr(bits, ir.Constant(_INTS, [31] * LANES))
-        flip = builder.and_(negative, ir.Constant(_INTS, [0x7FFFFFFF] * LANES))
-        address = _vector_at(context, builder, sig.args[0], *args[:2], _INTS)
-        builder.store(builder.xor(bits, flip), address, align=_ALIGNMENT)
+        bits = builder.bitcast(args[2], INTS)
+        negative = builder.ashr(bits, ir.Constant(INTS, [31] * LANES))
+        flip = builder.and_(negative, ir.Constant(INTS, [0x7FFFFFFF] * LANES))
+        # By its bits alone a NaN with the sign set, as x86 makes of inf - inf, would be the least.
+        strange = builder.fcmp_unordered("uno", args[2], args[2])
+        largest = ir.Constant(INTS, [int(_LARGEST)] * LANES)
+        keys = builder.select(strange, largest, builder.xor(bits, flip))
+        address = _vector_at(context, builder, sig.args[0], *args[:2], INTS)
+        builder.store(keys, address, align=ALIGNMENT)
         return context.get_dummy_value()
 
     return types.void(keys, types.intp, vector), codegen
@@ -121,8 +131,8 @@ def _above(typingctx, keys, at, key):
     """Mask of those of `LANES` integers that exceed `key`."""
 
     def codegen(context, builder, sig, args):
-        address = _vector_at(context, builder, sig.args[0], *args[:2], _INTS)
-        value = builder.load(address, align=_ALIGNMENT)
+        address = _vector_at(context, builder, sig.args[0], *args[:2], INTS)
+        value = builder.load(address, align=ALIGNMENT)
         return builder.icmp_signed(">", value, _splat_int(builder, args[2]))
 
     return mask(keys, types.intp, types.int32), codegen
@@ -130,9 +140,10 @@ def _above(typingctx, keys, at, key):
 
 @njit(**INLINE)
 def write_keys(memory, values, n, keys, at):
-    """Integers in the order of `values`, NaN at the ends, to `keys` from `at` on, and `LANES` more.
+    """Integers in the order of `values`, to `keys` from `at` on, and `LANES` more.
 
-    What follows the `n` integers up to a multiple of `LANES` is the least there is.
+    NaN of either sign is the largest, as for `torch.topk`. What follows the `n` integers up to a
+    multiple of `LANES` is the least there is.
     """
     for e in range(0, n, LANES):
         _write_order(keys, at + e, load(memory, values + e))

@@ -8,15 +8,8 @@ two and evaluate the polynomials of S. Moshier's Cephes library (`expf`, `logf`)
 from __future__ import annotations
 
 from toysae.compiled import njit
-from toysae.training.kernels.simd import (
-    INNER,
-    exponent,
-    fma,
-    maximum,
-    power_of_two,
-    select,
-    splat,
-)
+from toysae.training.kernels.simd import exponent, fma, maximum, power_of_two, select, splat
+from toysae.training.kernels.simd_types import INNER
 
 _LOG2_E = 1.44269504088896341
 #: ln 2 in two parts; products of the first with whole numbers up to 2^9 are exact.

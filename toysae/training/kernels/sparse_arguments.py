@@ -15,7 +15,7 @@ from toysae.saes.trainable import TrainableFamily
 from toysae.training.kernels.penalty_loops import PENALTIES
 from toysae.training.kernels.products import TILE
 from toysae.training.kernels.rows import copy_to_rows
-from toysae.training.kernels.simd import LANES
+from toysae.training.kernels.simd_types import LANES
 from toysae.training.kernels.sparse_places import (
     ACTIVATIONS,
     BATCH_TOPK,
@@ -53,7 +53,7 @@ def rules_of(family: TrainableFamily, form: FastForm, trainer: Trainer, chunk: C
         unit_norm_decoder=family.unit_norm_decoder,
         ghosts=ghosts,
         auxiliary=trainer.dead_latents == "auxiliary",
-        dead_window=trainer.dead_window,
+        dead_window=trainer.dead_after,
         ghost_cooldown=trainer.ghost_cooldown if ghosts else 0,
         auxiliary_coefficient=float(trainer.auxiliary_coefficient),
         fire_threshold=np.float32(trainer.fire_threshold),

@@ -15,7 +15,8 @@ from toysae.training.kernels.rows import (
     weighted_sum,
 )
 from toysae.training.kernels.selection import keep_largest
-from toysae.training.kernels.simd import INNER, LANES, load, splat, store
+from toysae.training.kernels.simd import load, splat, store
+from toysae.training.kernels.simd_types import INNER, LANES
 
 _EPSILON = np.float32(1e-6)
 _TWO = np.float32(2)

@@ -12,22 +12,18 @@ from toysae.compiled import njit
 from toysae.training.kernels.penalty_loops import PENALTIES
 from toysae.training.kernels.rows import INLINE, peek, poke
 from toysae.training.kernels.simd import (
-    INNER,
-    LANES,
     count,
-    dot,
     first_lanes,
     fma,
-    fma_each,
     lane_sum,
     load,
-    load_each,
     maximum,
     select,
     splat,
     store,
-    store_each,
 )
+from toysae.training.kernels.simd_bundles import dot, fma_each, load_each, store_each
+from toysae.training.kernels.simd_types import INNER, LANES
 from toysae.training.kernels.sparse_places import JUMPRELU, STRETCH
 from toysae.training.kernels.vector_penalties import value_and_slope
 

@@ -15,7 +15,8 @@ import numpy as np
 from toysae.compiled import njit
 from toysae.training.control import LARGEST_CONTROL
 from toysae.training.kernels.rows import add_row, row_dot
-from toysae.training.kernels.simd import INNER, JIT, LANES, load, splat, sqrt, store
+from toysae.training.kernels.simd import load, splat, sqrt, store
+from toysae.training.kernels.simd_types import INNER, JIT, LANES
 from toysae.training.kernels.sparse_pass import pass_batch
 from toysae.training.kernels.sparse_places import JUMPRELU, STRETCH, Lists
 
@@ -79,7 +80,7 @@ def train_chunk(
             n_dead = _care_for_latents(rules, silent_steps[i], cooldown[i], lists.dead)
             _prepare(memory, at, rules, cooldown[i], coefficient)
             lists.fired[:] = False
-            error, penalty, l0 = pass_batch(
+            error, penalty, l0, smallest = pass_batch(
                 memory, at, rules, lists, x[stream, t], error_weight[stream, t],
                 steps[i, t, PARAMETER], n_dead,
             )  # fmt: skip
@@ -89,6 +90,9 @@ def train_chunk(
             if not math.isfinite(error + penalty):
                 frozen_at[i] = first_step + t
                 break
+            if smallest < np.inf:
+                lag = smallest - memory[at.threshold]
+                memory[at.threshold] += rules.threshold_rate * lag
             _finish_gradients(memory, at, rules)
             _clip(memory, size, constants[i, GRADIENT_CLIP])
             _update(memory, at, steps[i, t], constants[i])

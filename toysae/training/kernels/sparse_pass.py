@@ -18,7 +18,7 @@ from toysae.training.kernels.selection import (
     list_above,
     write_keys,
 )
-from toysae.training.kernels.simd import INNER
+from toysae.training.kernels.simd_types import INNER
 from toysae.training.kernels.sparse_dead import auxiliary_sample, ghost_sample
 from toysae.training.kernels.sparse_latents import back_through_latents
 from toysae.training.kernels.sparse_places import BATCH_TOPK, JUMPRELU, STRETCH, TOPK
@@ -29,9 +29,12 @@ _ZERO = np.float32(0)
 
 @njit(**INNER)
 def pass_batch(memory, at, rules, lists, x, error_weight, parameter, n_dead):
-    """Adds the gradients of a batch of samples `x`; its mean error, penalty and L0.
+    """Adds the gradients of a batch of samples `x`.
 
     `lists.dead[:n_dead]` are cared for; `parameter` is that of the penalty.
+
+    Returns:
+        Mean error, penalty, L0, and BatchTopK's smallest positive activation, infinite for none.
     """
     batch, stride, rows, keys = rules.batch, rules.stride, lists.rows, lists.keys
     whole = rules.activation == BATCH_TOPK
@@ -71,10 +74,7 @@ def pass_batch(memory, at, rules, lists, x, error_weight, parameter, n_dead):
             )
             penalty += own
             firings += fired
-    if whole and smallest < np.inf:
-        threshold = memory[at.threshold]
-        memory[at.threshold] += rules.threshold_rate * (smallest - threshold)
-    return np.float32(error / batch), np.float32(penalty), np.float32(firings / batch)
+    return np.float32(error / batch), np.float32(penalty), np.float32(firings / batch), smallest
 
 
 @njit(**INLINE)

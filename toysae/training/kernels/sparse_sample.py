@@ -11,7 +11,8 @@ import numpy as np
 
 from toysae.compiled import njit
 from toysae.training.kernels.rows import INLINE, peek, poke
-from toysae.training.kernels.simd import LANES, fma, lane_sum, load, splat, store
+from toysae.training.kernels.simd import fma, lane_sum, load, splat, store
+from toysae.training.kernels.simd_types import LANES
 from toysae.training.kernels.sparse_places import STRETCH
 
 _EPSILON = np.float32(1e-6)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from toysae.compiled import njit
 from toysae.saes.lp import SMALLEST
 from toysae.training.kernels.penalty_loops import PENALTIES
-from toysae.training.kernels.simd import INNER, maximum, select, splat
+from toysae.training.kernels.simd import maximum, select, splat
 from toysae.training.kernels.simd_functions import exp, log
+from toysae.training.kernels.simd_types import INNER
 
 _LP = PENALTIES["lp"]
 _LOG = PENALTIES["log"]

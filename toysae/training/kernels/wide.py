@@ -1,6 +1,8 @@
 """One large SAE at a time, its step spread over threads by samples and by latents.
 
-Only the encoder's product is dense: BLAS has it at full speed. Decoding, errors and gradients touch
+Only the encoder's product is dense. Where the CPU multiplies bfloat16 several times as fast, such a
+product tells which latents may fire, by a bound that misses none, and those alone are computed in
+full (`wide_screen.py`); elsewhere BLAS has it at full speed. Decoding, errors and gradients touch
 the latents that fire alone, and a latent's gradient is used up by Adam while it is in the cache.
 Where more than `DENSE_SHARE` of the latents fire, as in the first steps, the same closed-form
 gradients are dense products too.

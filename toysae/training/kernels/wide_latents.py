@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from toysae.compiled import njit
-from toysae.training.kernels.simd import INNER, JIT
+from toysae.training.kernels.simd_types import INNER, JIT
 from toysae.training.kernels.wide_loops import Weights, add_rows, penalise, row_dot, threshold_slope
 
 _ADAM_EPSILON = np.float32(1e-8)

@@ -17,7 +17,8 @@ import numpy as np
 
 from toysae.compiled import njit
 from toysae.training.kernels.penalty_loops import value_and_slope
-from toysae.training.kernels.simd import INNER, LANES, fma, lane_sum, load, splat, store
+from toysae.training.kernels.simd import fma, lane_sum, load, splat, store
+from toysae.training.kernels.simd_types import INNER, LANES
 
 Array = np.ndarray[Any, Any]
 

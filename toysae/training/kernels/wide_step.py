@@ -10,6 +10,13 @@ import torch
 
 from toysae.saes.trainable import TrainableFamily
 from toysae.training.kernels.penalty_loops import PENALTIES
+from toysae.training.kernels.wide_candidates import (
+    count_candidates,
+    count_largest_candidates,
+    find_candidates,
+    find_largest_candidates,
+)
+from toysae.training.kernels.wide_largest import find_largest
 from toysae.training.kernels.wide_latents import (
     complete_gradient,
     gradient_of_decoder_bias,
@@ -31,16 +38,17 @@ from toysae.training.kernels.wide_loops import (
     Weights,
 )
 from toysae.training.kernels.wide_member import Spread, StepLoss, StepRates, WideMember
+from toysae.training.kernels.wide_ranges import ranges, tiles
 from toysae.training.kernels.wide_samples import (
     activate,
     backward,
     close_errors,
     find_active,
-    find_largest,
     reconstruct,
     sort_entries,
     take_samples,
 )
+from toysae.training.kernels.wide_screen import Screen, has_fast_product
 from toysae.training.trainer import Trainer
 
 #: Lengths of the ranges that samples and latents are cut into.
@@ -54,9 +62,6 @@ TILE = (256, 512)
 #: Where more than this share of the latents fires, dense products are faster: at d = 768 and 4,096
 #: latents a step by lists took as long between 0.3 and 0.4.
 DENSE_SHARE = 0.3
-
-#: Number, begin and end of a range.
-Range = tuple[int, int, int]
 
 
 class WideStep:
@@ -80,15 +85,19 @@ class WideStep:
         self._fire_threshold = np.float32(trainer.fire_threshold)
         self._topk = int(form.k) if form.activation == "topk" else 0
         self._limit = self._topk or math.ceil(DENSE_SHARE * family.n_latents)
-        self._sample_ranges = _ranges(batch, SAMPLES)
-        self._latent_ranges = _ranges(family.n_latents, LATENTS)
-        rows, columns = (_ranges(n, side) for n, side in zip((batch, family.n_latents), TILE))
-        self._tiles = [(slice(*s), slice(*j)) for _, *j in columns for _, *s in rows]
+        self._sample_ranges = ranges(batch, SAMPLES)
+        self._latent_ranges = ranges(family.n_latents, LATENTS)
+        self._tiles = tiles(batch, family.n_latents, TILE)
+        self._screen: Screen | None = None
+        if has_fast_product():
+            self._screen = Screen(
+                *self.shape, self._sample_ranges, self._latent_ranges, self._tiles
+            )
         self._allocate()
 
     def _allocate(self) -> None:
         batch, d, m = self.shape
-        ranges, room = len(self._sample_ranges), batch * self._limit
+        n_ranges, room = len(self._sample_ranges), batch * self._limit
         self.encoders = _zeros(3, m, d)
         self._z, self._x, self._error = _zeros(batch, m), _zeros(batch, d), _zeros(batch, d)
         self._weight = _zeros(batch)
@@ -98,7 +107,10 @@ class WideStep:
         self._entries = Entries(places[0], places[1], latents[0], values[0], values[1])
         self._by_latent = Sorted(np.zeros(m + 1, np.int64), latents[1], values[2], values[3])
         self._sums = SampleSums(
-            np.zeros(ranges), np.zeros(ranges), np.zeros(ranges, np.int64), _zeros(ranges, d)
+            np.zeros(n_ranges),
+            np.zeros(n_ranges),
+            np.zeros(n_ranges, np.int64),
+            _zeros(n_ranges, d),
         )
         self._pulls = _zeros(len(self._latent_ranges), d)
         self._vectors = Weights(_zeros(0, d), _zeros(m), _zeros(0, d), _zeros(d), _zeros(m))
@@ -137,8 +149,7 @@ class WideStep:
             self.form.penalty_by_decoder_norm,
             np.float32(self.form.bandwidth),
         )
-        spread(partial(self._multiply, now.w_enc), self._tiles)
-        self._sparse = all(spread(partial(self._list, now), self._sample_ranges))
+        self._sparse = self._list_screened(now, spread) or self._list_all(now, spread)
         decode = self._decode if self._sparse else self._decode_densely
         spread(partial(decode, now), self._sample_ranges)
         totals = self._sums
@@ -185,6 +196,35 @@ class WideStep:
         self._weight[first:last] = self.family.error_weight(_tensor(rows)).numpy()
         if self._centred:
             rows -= b_dec
+
+    def _list_screened(self, now: Weights, spread: Spread) -> bool:
+        """List what fires among few candidates; False if they are many."""
+        if self._screen is None:
+            return False
+        product, bias, k = self._screen.product, now.b_enc, self._topk
+        reach = self._penalty.bandwidth / np.float32(2)
+        floor = now.threshold - reach
+
+        def count(first: int, last: int) -> int:
+            if k:
+                return count_largest_candidates(first, last, product, bias, k)
+            return count_candidates(first, last, product, bias, floor)
+
+        def find(place: int, first: int, last: int) -> bool:
+            rows = first, last, product, self._x, now.w_enc, bias
+            if k:
+                find_largest_candidates(*rows, k, self._entries)
+                return True
+            return find_candidates(*rows, now.threshold, reach, self._limit, self._entries)
+
+        if not self._screen.passes(self._x, now.w_enc, count, spread):
+            return False
+        return all(spread(find, self._sample_ranges))
+
+    def _list_all(self, now: Weights, spread: Spread) -> bool:
+        """The full product, and what fires in it; False if that is too long for a list."""
+        spread(partial(self._multiply, now.w_enc), self._tiles)
+        return all(spread(partial(self._list, now), self._sample_ranges))
 
     def _multiply(self, w_enc: Array, samples: slice, latents: slice) -> None:
         """A tile of the pre-activations, without bias."""
@@ -261,9 +301,3 @@ _tensor = torch.from_numpy
 def _zeros(*shape: int) -> Array:
     # Torch's memory begins where a vector does.
     return torch.zeros(shape).numpy()
-
-
-def _ranges(length: int, longest: int) -> list[Range]:
-    """Cut `range(length)`: number, begin and end of each part."""
-    starts = range(0, length, longest)
-    return [(i, first, min(first + longest, length)) for i, first in enumerate(starts)]
