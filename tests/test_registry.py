@@ -25,7 +25,7 @@ from tests.metrics import cases as metric_cases
 from tests.metrics.case import Case, Rng, normal
 from tests.metrics.draw import SEEDS
 from toysae.diagnostics.registry import DIAGNOSTICS
-from toysae.metrics.registry import INVARIANCES, METRICS, SECTIONS, Metric
+from toysae.metrics.registry import INVARIANCES, METRICS, Metric
 
 REGISTERED = METRICS + DIAGNOSTICS
 # Functions that prepare what metrics take or arrange what they give.
@@ -39,11 +39,6 @@ HELPERS = {
     "in_metric",
     "standardized",
 }
-
-# Sections of which some functions leave the source to their record.
-SOURCE_IN_THE_RECORD = {
-    "cofiring", "communities", "density", "outputs", "positions", "profiles", "reconstruction",
-}  # fmt: skip
 
 # Many metrics times many properties: a few draws of each are enough.
 FEW = settings(max_examples=12)
@@ -116,8 +111,16 @@ def swap_sides(inputs: list[Any], sides: str) -> list[Any]:
 def summaries(metric: Metric, inputs: list[Any]) -> Tensor:
     """The numbers that the registry speaks about, in one vector."""
     result = (CASES[metric.name].call or metric.function)(*inputs)
-    values = [attrgetter(name)(result) for name in metric.summaries] or [result]
-    return torch.cat([torch.as_tensor(v, dtype=torch.float64).flatten() for v in values])
+    return torch.cat(list(by_summary(metric, result).values()))
+
+
+def by_summary(metric: Metric, result: Any) -> dict[str, Tensor]:
+    """The numbers of each summary; those of the result itself have no name."""
+    values = {name: attrgetter(name)(result) for name in metric.summaries} or {"": result}
+    return {
+        name: torch.as_tensor(value, dtype=torch.float64).flatten()
+        for name, value in values.items()
+    }
 
 
 def same(first: Tensor, second: Tensor) -> bool:
@@ -165,6 +168,9 @@ def test_every_invariance_is_known_and_used() -> None:
 def test_records_are_complete(metric: Metric) -> None:
     low, high = metric.range
     assert low < high
+    assert set(metric.ranges) <= set(metric.summaries)
+    for own_low, own_high in metric.ranges.values():
+        assert low <= own_low < own_high <= high
     for text in (metric.formula, metric.orientation, metric.degenerate, metric.source):
         assert text.strip()
         assert "\n" not in text
@@ -172,21 +178,33 @@ def test_records_are_complete(metric: Metric) -> None:
     assert (metric.symmetric is None) == (not two_sided)
 
 
-@pytest.mark.parametrize("section", sorted(SECTIONS.keys() - SOURCE_IN_THE_RECORD))
-def test_docstrings_name_their_source(section: str) -> None:
-    for metric in SECTIONS[section]:
-        assert "Source:" in (inspect.getdoc(metric.function) or ""), metric.name
+@pytest.mark.parametrize("metric", by_name())
+def test_docstrings_have_all_parts(metric: Metric) -> None:
+    """What goes in and comes out, with shapes, what is refused, and where it comes from."""
+    text = inspect.getdoc(metric.function) or ""
+    parts = ("\nArgs:\n", "\nReturns:\n", "\nRaises:\n", "\nSource: ")
+    places = [text.find(part) for part in parts]
+    assert places == sorted(places)
+    assert places[0] > 0
+    parameters = inspect.signature(metric.function).parameters
+    described = text[places[0] : places[1]]
+    for name in parameters:
+        assert f" {name}: " in described or f", {name}: " in described, name
+    takes_tables = any("Tensor" in str(p.annotation) for p in parameters.values())
+    assert not takes_tables or "[" in text or "broadcast" in text
 
 
 @pytest.mark.parametrize("metric", by_name())
 @FEW
 @given(seed=SEEDS)
 def test_values_lie_in_the_range(metric: Metric, seed: int) -> None:
-    values = summaries(metric, CASES[metric.name].draw(np.random.default_rng(seed)))
-    defined = values[~torch.isnan(values)]
-    low, high = metric.range
-    assert (defined >= low - 1e-9).all()
-    assert (defined <= high + 1e-9).all()
+    case = CASES[metric.name]
+    result = (case.call or metric.function)(*case.draw(np.random.default_rng(seed)))
+    for name, values in by_summary(metric, result).items():
+        defined = values[~torch.isnan(values)]
+        low, high = metric.range_of(name)
+        assert (defined >= low - 1e-9).all(), name
+        assert (defined <= high + 1e-9).all(), name
 
 
 @pytest.mark.parametrize(("metric", "name"), instances("declared"))

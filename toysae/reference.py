@@ -56,7 +56,7 @@ def _entry(metric: Metric) -> str:
     facts = {
         "formula": f"`{metric.formula}`",
         "speaks about": ", ".join(f"`{name}`" for name in metric.summaries),
-        "range": _interval(*metric.range),
+        "range": _ranges(metric),
         "orientation": metric.orientation,
         "symmetric": symmetric,
         "invariances": ", ".join(f"`{name}`" for name in metric.invariances) or "none",
@@ -65,6 +65,11 @@ def _entry(metric: Metric) -> str:
     }
     lines = [f"- *{name}*: {fact}" for name, fact in facts.items() if fact]
     return "\n".join([f"#### `{metric.name}`\n", f"{summary}\n", *lines, ""])
+
+
+def _ranges(metric: Metric) -> str:
+    own = [f"`{name}` {_interval(*metric.range_of(name))}" for name in metric.ranges]
+    return "; ".join([_interval(*metric.range), *own])
 
 
 def _interval(low: float, high: float) -> str:

@@ -14,7 +14,6 @@ from toysae.diagnostics.coefficient_errors import (
     attenuation_factor,
     coefficient_errors,
     omitted_variable_coefficient,
-    readout_fits,
 )
 from toysae.diagnostics.collinearity import vif
 from toysae.errors import DataError, ShapeError
@@ -201,22 +200,6 @@ def test_duplicates_and_zero_rows_are_undefined() -> None:
     assert found.median_sizes["error"] == pytest.approx(0, abs=1e-9)
 
 
-def test_readout_on_four_sets_of_predictors() -> None:
-    rng = np.random.default_rng(1)
-    coefficients = torch.from_numpy(rng.exponential(size=(80, 3)))
-    features = torch.eye(3).double()[:, [1, 2, 0]]
-    latents = torch.cat([coefficients[:, [2, 0]], tensor(rng.normal(size=(80, 1)))], dim=1)
-    hidden, readout = coefficients @ features, tensor([1, -2, 0.5])
-    fits = readout_fits(coefficients, latents, hidden, hidden @ readout, torch.tensor([1, -1, 0]))
-    assert close(fits.features.beta, (features @ readout).tolist())
-    assert fits.matched_latents.tolist() == [0, 1]
-    assert len(fits.latents.beta) == 3
-    assert len(fits.matched.beta) == 2
-    assert fits.matched.r_squared <= fits.latents.r_squared < 1
-    assert fits.components.r_squared == pytest.approx(1)
-    assert float(fits.components.beta.norm()) == pytest.approx(float(readout.norm()))
-
-
 @pytest.mark.parametrize("variance", [-1.0, math.nan, math.inf])
 def test_variances_are_checked(variance: float) -> None:
     with pytest.raises(DataError, match="expected finite numbers"):
@@ -252,11 +235,3 @@ def test_shapes_are_checked(change: dict[str, object], message: str) -> None:
     }
     with pytest.raises(ShapeError, match=message):
         coefficient_errors(**(arguments | change))
-
-
-def test_matches_are_checked() -> None:
-    x = torch.ones(4, 2)
-    with pytest.raises(DataError, match="names no latent"):
-        readout_fits(x, x, x, x[:, 0], torch.tensor([-1, -1]))
-    with pytest.raises(ShapeError, match="one latent below 2"):
-        readout_fits(x, x, x, x[:, 0], torch.tensor([0, 2]))

@@ -103,6 +103,15 @@ def test_resamples_without_a_predictor_are_undefined() -> None:
     assert torch.allclose(betas[~betas.isnan()], tensor(1.0))
 
 
+def test_resamples_keep_the_precision_that_the_data_are_stored_in() -> None:
+    """In float32 a + b is the sum up to rounding only: it is the sum all the same."""
+    a, b = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 40))).float()
+    x = torch.stack([a, b, a + b], dim=1)
+    for given_as in (x, x.numpy()):
+        assert readout_regression(given_as, a).beta.isnan().all()
+        assert bootstrap_coefficients(given_as, a, n_resamples=5).isnan().all()
+
+
 def test_ridge_trace_turns_the_sign() -> None:
     """rho .95, products (1.075, .875) with unit columns; one sign turns."""
     basis = torch.linalg.qr(torch.cat([torch.ones(6, 1), torch.eye(6)[:, :2]], dim=1).double()).Q
@@ -171,6 +180,10 @@ def test_errors() -> None:
         coefficient_stability(torch.ones(3), torch.ones(3))
     with pytest.raises(ShapeError, match="estimate"):
         coefficient_stability(torch.ones(3, 2), torch.ones(3))
+    with pytest.raises(DataError, match="replicates hold infinite"):
+        coefficient_stability(torch.full((3, 2), math.inf), torch.ones(2))
+    with pytest.raises(DataError, match="estimate holds infinite"):
+        coefficient_stability(torch.ones(3, 2), torch.full((2,), -math.inf))
     with pytest.raises(ConfigError, match="penalties: found 0"):
         estimators(x, x[:, 0], penalties=(0,))
     with pytest.raises(DataError, match="5 folds"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from toysae.diagnostics.collinearity import (
     vif,
     vif_uncentered,
 )
+from toysae.diagnostics.conditioning import centered_condition_indices
 from toysae.errors import DataError, ShapeError
 
 from ._designs import LONGLEY, PARENT_AND_CHILD, SMALL, with_correlation
@@ -71,10 +73,22 @@ def test_small_design() -> None:
     assert found.rank == 3
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9, 0.95, 0.99])
-def test_two_predictors(rho: float) -> None:
+@pytest.mark.parametrize(
+    ("rho", "value"),
+    [(0.0, 1.0), (0.5, 1.333333), (0.9, 5.263158), (0.95, 10.256410), (0.99, 50.251256)],
+)
+def test_two_predictors(rho: float, value: float) -> None:
     found = vif(with_correlation(np.array([[1, rho], [rho, 1]]), 100))
+    np.testing.assert_allclose(found.vif, value, atol=1e-6)
     np.testing.assert_allclose(found.vif, 1 / (1 - rho**2))
+
+
+def test_latents_that_measure_one_feature_twice() -> None:
+    """`z = f + e` with variances .25 and .01, twice: correlation .25 / .26."""
+    f, e1, e2 = np.array(list(itertools.product([0.5, -0.5], [0.1, -0.1], [0.1, -0.1]))).T
+    x = np.stack([f + e1, f + e2], axis=1)
+    assert float(correlation(x).values[0, 1]) == pytest.approx(0.961538, abs=1e-6)
+    np.testing.assert_allclose(vif(x).vif, 13.254902, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +197,16 @@ def test_perfect_cooccurrence_is_invisible_to_the_vif(rest: int, rho: float, val
     np.testing.assert_allclose(vif(x).vif, value, atol=1e-6)
 
 
+def test_perfect_cooccurrence_of_ever_rarer_features_has_a_limit() -> None:
+    """`rho = (1/4 - q/4) / (1/3 - q/4)` goes to .75 and the VIF to 16 / 7, at a rate of `q`."""
+    pairs = np.array(list(itertools.product(UNIFORM_LIKE, repeat=2)))
+    q = 1e-5
+    x = np.vstack([pairs, np.zeros((round(4 / q) - 4, 2))])
+    assert float(correlation(x).values[0, 1]) == pytest.approx(0.75, abs=q)
+    np.testing.assert_allclose(vif(x).vif, 2.285714, atol=2 * q)
+    assert (vif(x).vif < 16 / 7).all()
+
+
 def test_topk_indicators_are_collinear_with_the_intercept() -> None:
     x = np.array([[i in pair for i in range(4)] for pair in itertools.combinations(range(4), 2)])
     assert vif(x).vif.tolist() == [INF] * 4
@@ -285,6 +309,72 @@ def test_another_column_never_lowers_a_vif(x: np.ndarray, seed: int) -> None:
     column = np.random.default_rng(seed).standard_normal((len(x), 1))
     before, after = vif(x).vif, vif(np.hstack([x, column])).vif[:-1]
     assert (after >= before * (1 - 1e-6)).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(0, 20))
+def test_vif_is_one_exactly_for_orthogonal_columns(seed: int, k: int, extra: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((k + 1 + extra, k))
+    scale, shift = rng.uniform(0.1, 10, k), rng.normal(size=k)
+    orthogonal = np.linalg.qr(noise - noise.mean(0))[0] * scale + shift
+    np.testing.assert_allclose(vif(orthogonal).vif, 1, rtol=1e-9)
+    if k > 1:
+        tilted = orthogonal.copy()
+        tilted[:, 0] += (
+            0.01
+            * np.linalg.norm(orthogonal[:, 0] - orthogonal[:, 0].mean())
+            * (
+                (orthogonal[:, 1] - orthogonal[:, 1].mean())
+                / np.linalg.norm(orthogonal[:, 1] - orthogonal[:, 1].mean())
+            )
+        )
+        np.testing.assert_allclose(vif(tilted).vif, [1.0001] * 2 + [1] * (k - 2), rtol=1e-9)
+
+
+@given(designs(), st.randoms(use_true_random=False))
+def test_columns_in_another_order_have_their_own_vif(x: np.ndarray, random: Random) -> None:
+    order = list(range(x.shape[1]))
+    random.shuffle(order)
+    found, changed = diagnose(x), diagnose(x[:, order])
+    np.testing.assert_allclose(changed.inflation.vif, found.inflation.vif[order], rtol=1e-6)
+    np.testing.assert_allclose(
+        vif_uncentered(x[:, order]).vif, vif_uncentered(x).vif[order], rtol=1e-6
+    )
+    np.testing.assert_allclose(changed.condition.indices, found.condition.indices, rtol=1e-6)
+    variables = [0, *(j + 1 for j in order)]
+    np.testing.assert_allclose(
+        changed.condition.proportions, found.condition.proportions[:, variables], atol=1e-6
+    )
+    assert gvif(x[:, order], [0]).value == pytest.approx(gvif(x, [order[0]]).value, rel=1e-6)
+
+
+@given(designs())
+def test_no_vif_is_above_the_square_of_the_condition(x: np.ndarray) -> None:
+    """`[R^-1]_jj <= 1 / λ_min <= λ_max / λ_min`, as `λ_max >= 1`; likewise about the origin."""
+    limit = float(centered_condition_indices(x)[-1]) ** 2
+    assert float(vif(x).vif.max()) <= limit * (1 + 1e-6)
+    limit = float(condition_indices(x).indices[-1]) ** 2
+    assert float(vif_uncentered(x).vif.max()) <= limit * (1 + 1e-6)
+
+
+@given(designs(), st.integers(0, 2**32 - 1))
+def test_another_column_never_lowers_the_condition(x: np.ndarray, seed: int) -> None:
+    """Eigenvalues of a principal submatrix lie between those of the matrix."""
+    wider = np.hstack([x, np.random.default_rng(seed).standard_normal((len(x), 1)) + 1])
+    for indices in (centered_condition_indices, lambda y: condition_indices(y).indices):
+        before, after = float(indices(x)[-1]), float(indices(wider)[-1])
+        assert after >= before * (1 - 1e-6)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_mean_of_ten_inflates_about_the_origin_alone(seed: int) -> None:
+    """`[(XᵀX)⁻¹]_jj (XᵀX)_jj` of orthogonal deviations of variance 1 about 10: over 50."""
+    noise = np.random.default_rng(seed).standard_normal((40, 2))
+    x = np.sqrt(40) * np.linalg.qr(noise - noise.mean(0))[0] + 10
+    np.testing.assert_allclose(vif(x).vif, 1, rtol=1e-9)
+    # Moments 101 and 100: 101² / (101² - 100²).
+    np.testing.assert_allclose(vif_uncentered(x).vif, 101**2 / 201, rtol=1e-6)
+    assert (vif_uncentered(x).vif > 50).all()
 
 
 @given(designs(min_columns=2), st.data())
@@ -393,15 +483,19 @@ def test_one_factorisation_of_longley() -> None:
 
 def test_condition_indices_are_not_the_other_condition_numbers() -> None:
     """Of the correlations, and of the columns as they are: both go by the same name elsewhere."""
+    for x, scaled, raw in (
+        (LONGLEY[:, 1:], 43275.043587, 4859257015.45),
+        (SMALL, 17.746044, 24.400931),
+    ):
+        design = np.column_stack([np.ones(len(x)), x])
+        assert np.linalg.cond(design) == pytest.approx(raw, rel=1e-5)
+        assert float(condition_indices(x).indices[-1]) == pytest.approx(scaled, rel=1e-6)
+        # At unit length it is the one that numpy gives; as they are, it is not.
+        unit = design / np.linalg.norm(design, axis=0)
+        assert float(condition_indices(x).indices[-1]) == pytest.approx(
+            np.linalg.cond(unit), rel=1e-6
+        )
     eigenvalues = np.linalg.eigvalsh(correlation(LONGLEY[:, 1:]).values.numpy())[::-1]
     np.testing.assert_allclose(
         eigenvalues, [4.603377, 1.175340, 0.203425, 0.014928, 0.002552, 0.000377], atol=1e-6
     )
-    assert math.sqrt(eigenvalues[0] / eigenvalues[-1]) == pytest.approx(110.544153, rel=1e-6)
-    raw = np.linalg.cond(np.column_stack([np.ones(16), LONGLEY[:, 1:]]))
-    assert raw == pytest.approx(4859257015.45, rel=1e-5)
-    small = np.linalg.cond(np.column_stack([np.ones(6), SMALL]))
-    assert small == pytest.approx(24.400931, abs=1e-6)
-    assert math.sqrt(
-        np.linalg.cond(correlation(with_correlation(np.array([[1, 0.95], [0.95, 1]]), 50)).values)
-    ) == pytest.approx(6.244998, abs=1e-6)

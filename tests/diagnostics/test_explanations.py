@@ -87,7 +87,7 @@ def test_composed_latents_are_told_from_components_where_both_exist() -> None:
     composed = features[[0, 1]] + features[[2, 3]]
     found = explain_latents(composed, features, resolved_components())
     assert found.winner == "composed"
-    assert not found.recovers_components
+    assert found.recovers_components is False
     assert found.pairs[found.composed.candidate].tolist() == [[0, 2], [1, 3]]
 
 
@@ -102,19 +102,29 @@ def test_components_win_only_where_they_are_determined() -> None:
     determined = resolved_components()
     found = explain_latents(determined.components, features, determined)
     assert found.winner == "components"
-    assert found.recovers_components
+    assert found.recovers_components is True
     isotropic = pca(rng.standard_normal((5000, 4)))
     assert not isotropic.gap_resolved.all()
     found = explain_latents(isotropic.components, features, isotropic)
     assert found.winner == "components"
-    assert not found.recovers_components
+    assert found.recovers_components is False
+
+
+def test_one_dimension_explains_nothing() -> None:
+    """Every direction of a line is every other: chance is 1 and no class can win."""
+    x = np.random.default_rng(0).standard_normal((50, 1))
+    found = explain_latents(np.array([[2.0], [-1.0]]), np.array([[1.0]]), pca(x))
+    assert [one.n_defined for one in found.classes] == [0, 0, 0, 0]
+    assert found.winner == ""
+    assert found.recovers_components is None
+    assert expected_max_abs_cosine_of_basis(1, 1) == 1
 
 
 def test_components_do_not_win_a_draw() -> None:
     determined = resolved_components()
     found = explain_latents(determined.components, determined.components, determined)
     assert found.components.mean == pytest.approx(1)
-    assert not found.recovers_components
+    assert found.recovers_components is False
 
 
 def test_random_directions_reach_what_chance_says() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from toysae.diagnostics.coefficients import readout_regression
 from toysae.diagnostics.collinearity import vif
 from toysae.diagnostics.influence import leverage, sign_probability
-from toysae.errors import ShapeError
+from toysae.errors import DataError, ShapeError
 
 from ._designs import LONGLEY, SMALL, SMALL_TARGET
 
@@ -70,6 +70,12 @@ def test_sign_probability_of_the_undefined() -> None:
     np.testing.assert_allclose(found, [0.5, math.nan, math.nan, 1, math.nan])
     with pytest.raises(ShapeError):
         sign_probability(np.ones(2), np.ones(3))
+    # A coefficient whose standard error is infinite may have either sign.
+    assert sign_probability(np.ones(1), np.array([math.inf])).tolist() == [0.5]
+    with pytest.raises(DataError, match="standard_errors down to -1: expected at least 0"):
+        sign_probability(np.ones(2), np.array([math.nan, -1]))
+    with pytest.raises(DataError, match="beta holds infinite"):
+        sign_probability(np.array([math.inf]), np.ones(1))
 
 
 @pytest.mark.parametrize(

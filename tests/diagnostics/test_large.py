@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toysae.diagnostics import large
+from toysae.diagnostics._large.spectrum import symmetric_eigenvalues
+from toysae.diagnostics._large.work import Work
 from toysae.diagnostics.collinearity import (
     Collinearity,
     Reason,
@@ -155,9 +159,15 @@ def test_exactness_is_judged_by_the_stored_type() -> None:
     x = latents(np.random.default_rng(0), 200, 4).astype(np.float32)
     table = np.hstack([x, x[:, [0]] + x[:, [1]] / 3])
     assert of(table).centered.vif.isinf().tolist() == [True, True, False, False, True]
+    # In float64 the same numbers are told apart, up to the 1e12 of a Gram matrix.
     near = table.astype(np.float64)
-    near[:, 4] += 1e-4 * near[:, 2]
-    assert of(near).centered.vif.isfinite().all() == (vif(near).vif < 1e12).all()
+    assert (vif(near).vif[[0, 1, 4]] > 1e12).all()
+    assert of(near).centered.vif.isinf().tolist() == [True, True, False, False, True]
+    near[:, 4] += 1e-4 * latents(np.random.default_rng(1), 200, 1)[:, 0]
+    found, dense = of(near).centered, vif(near)
+    assert 1e6 < float(dense.vif.max()) < 1e12
+    assert found.reasons == dense.reasons == (Reason.NONE,) * 5
+    np.testing.assert_allclose(found.vif, dense.vif, rtol=1e-4)
 
 
 def test_dense_latents_are_flagged_strictly_above_the_share() -> None:
@@ -178,13 +188,36 @@ def test_progress_ends_at_the_whole() -> None:
     assert len(set(done)) > 20
 
 
-def test_can_be_interrupted() -> None:
-    def stop(done: int, whole: int) -> None:
-        if done > 500:
+STAGES = ("gram", "band", "chase", "factor", "inverse")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_can_be_interrupted_in_every_stage(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by Ctrl-C, which reaches the thread that all stages report from."""
+    seen: list[str] = []
+
+    def add(self: Work, reported: str, share: float) -> None:
+        seen.append(reported)
+        if reported == stage:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(Work, "add", add)
+    table = latents(np.random.default_rng(0), 200, 60)
+    before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
-        of(latents(np.random.default_rng(0), 200, 60), report=stop)
+        of(table)
+    assert seen[-1] == stage
+    assert list(dict.fromkeys(seen)) == list(STAGES[: STAGES.index(stage) + 1])
+    assert threading.active_count() == before
+
+
+def test_eigenvalues_on_a_gpu_report_both_of_their_stages() -> None:
+    """By torch's own solver, which goes there in one step; a device without numbers will do."""
+    seen: list[tuple[int, int]] = []
+    work = Work({"band": 2.0, "chase": 1.0}, lambda done, whole: seen.append((done, whole)))
+    found = symmetric_eigenvalues(torch.empty(6, 6, device="meta"), 4, 2, work)
+    assert found.shape == (6,)
+    assert seen == [(667, 1000), (1000, 1000)]
 
 
 def test_threads_change_nothing() -> None:
@@ -204,8 +237,6 @@ def test_errors() -> None:
         of(np.eye(3), min_firings=-1)
     with pytest.raises(DataError, match="no samples"):
         of(np.zeros((0, 3)))
-    bad = SparseCodes(
-        torch.tensor([0, 1]), torch.tensor([0], dtype=torch.int32), torch.tensor([torch.nan]), 1
-    )
-    with pytest.raises(DataError, match="NaN"):
-        sparse_collinearity(bad)
+    for density in (-0.1, np.nan):
+        with pytest.raises(ConfigError, match="density="):
+            of(np.eye(3)).dense(density)

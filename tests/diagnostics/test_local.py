@@ -28,6 +28,15 @@ def test_blocks_that_never_meet_are_exact() -> None:
     assert found.blocks[0] == found.blocks[3]
     inside = vif(x[:, [0, 3]]).vif
     np.testing.assert_allclose(found.lowest, [inside[0], 1, 1, inside[1]])
+    # Activations of different blocks are correlated a little, by less than a column with itself
+    # and by more than the pair leaves open.
+    r = np.corrcoef(x.T)
+    between = r * (found.blocks[:, None] != found.blocks).numpy()
+    norm = min(np.linalg.norm(between), np.abs(between).sum(1).max())
+    assert found.between == pytest.approx(norm)
+    assert np.linalg.eigvalsh(r[np.ix_([0, 3], [0, 3])])[0] < norm < 1
+    alone = 1 / (1 - norm)
+    np.testing.assert_allclose(found.highest, [math.inf, alone, alone, math.inf])
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.05, 0.15]))
@@ -41,10 +50,15 @@ def test_the_bounds_hold(seed: int, threshold: float) -> None:
 
 
 def test_bounds_are_close_where_blocks_are_almost_apart() -> None:
-    found = block_local_vif(on_their_own(np.random.default_rng(0), 20_000, 4))
+    x = on_their_own(np.random.default_rng(0), 20_000, 4)
+    found = block_local_vif(x)
     assert found.n_blocks == 4
     assert (found.highest / found.lowest < 1.3).all()
     assert 0 < found.between < 0.1
+    r = np.corrcoef(x.T)
+    for pair in ([0, 4], [1, 5], [2, 6], [3, 7]):
+        shifted = r[np.ix_(pair, pair)] - found.between * np.eye(2)
+        np.testing.assert_allclose(found.highest[pair], np.diag(np.linalg.inv(shifted)))
 
 
 def test_threshold_is_strict() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -38,6 +39,21 @@ def antipodal(coefficients: np.ndarray) -> np.ndarray:
 
 def population_eigenvalues(x: np.ndarray) -> np.ndarray:
     return pca(x).eigenvalues.numpy() * (len(x) - 1) / len(x)
+
+
+@pytest.mark.parametrize("function", [participation_ratio, effective_rank, stable_rank])
+def test_a_spectrum_is_checked(function: Callable[[torch.Tensor], float]) -> None:
+    for wrong, message in (
+        ([1, math.nan], "NaN or infinite"),
+        ([1, math.inf], "NaN or infinite"),
+        ([2, -1], "eigenvalues down to -1: expected variances"),
+    ):
+        with pytest.raises(DataError, match=message):
+            function(torch.tensor(wrong))
+    for shape in ((0,), (2, 2), ()):
+        with pytest.raises(ShapeError, match="expected one axis"):
+            function(torch.ones(shape))
+    assert math.isnan(function(torch.zeros(3)))
 
 
 def test_spectrum_summaries_golden() -> None:
@@ -159,6 +175,10 @@ def test_spectrum_properties(x: np.ndarray, centered: bool) -> None:
     assert 1 - 1e-9 <= found.participation_ratio <= found.effective_rank + 1e-9
     assert found.effective_rank <= rank + 1e-9
     assert 1 - 1e-9 <= found.stable_rank <= rank + 1e-9
+    assert float(found.explained_variance_ratio.sum()) == pytest.approx(1)
+    cumulative = found.cumulative_variance_ratio
+    assert (cumulative.diff() >= 0).all()
+    assert float(cumulative[-1]) == pytest.approx(1)
     low, high = found.eigenvalue_intervals.T
     assert ((low <= values) & (values <= high)).all()
     np.testing.assert_allclose(
@@ -321,6 +341,7 @@ def test_explained_variance_ratio_golden() -> None:
     found = pca(hadamard * np.sqrt([4.0, 2, 1, 1]), centered=False)
     np.testing.assert_allclose(found.eigenvalues, [4, 2, 1, 1])
     np.testing.assert_allclose(found.explained_variance_ratio, [0.5, 0.25, 0.125, 0.125])
+    np.testing.assert_allclose(found.cumulative_variance_ratio, [0.5, 0.75, 0.875, 1])
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,12 @@ def test_merged_by_hand() -> None:
 def test_batches_are_one_sample(seed: int, cut: int, centered: bool) -> None:
     x = np.random.default_rng(seed).standard_normal((20, 3)) * [5, 2, 1] + [1, -2, 3]
     found, whole = pca_of_moments(streamed(x, cut), centered=centered), pca(x, centered=centered)
-    for name in ("eigenvalues", "mean", "explained_variance_ratio"):
+    for name in (
+        "eigenvalues",
+        "mean",
+        "explained_variance_ratio",
+        "cumulative_variance_ratio",
+    ):
         np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-9)
     for name in ("participation_ratio", "effective_rank", "stable_rank", "n_samples"):
         assert getattr(found, name) == pytest.approx(getattr(whole, name), rel=1e-9)

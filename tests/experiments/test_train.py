@@ -43,7 +43,7 @@ def run(tmp_path_factory):
 def test_everything_is_in_the_run_directory(run):
     assert {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()} == {
         "config.yaml", "provenance.json", "metrics.json", "features.csv", "latents.csv",
-        "nulls.csv", "history.csv", "run.log", "done.json",
+        "nulls.csv", "nulls_structure.csv", "history.csv", "run.log", "done.json",
         *(
             f"checkpoints/seed_{seed}/{name}"
             for seed in (3, 4)
@@ -107,6 +107,13 @@ def test_tables_hold_every_feature_and_latent_of_every_seed(run):
     for latent in range(8):
         expected = math.log10(frequency["4", str(latent)] + 1e-10)
         assert float(stored[latent]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_null_saes_have_the_second_table_too(run):
+    structure = {row["sae"]: row for row in rows(run / "nulls_structure.csv")}
+    assert list(structure) == [row["sae"] for row in rows(run / "nulls.csv")]
+    assert float(structure["oracle"]["jaccard_feature_to_latent"]) == pytest.approx(1)
+    assert float(structure["oracle"]["sign_errors_of_decoder"]) == 0
 
 
 def test_null_saes_are_measured_alike(run):

@@ -114,3 +114,17 @@ def test_damaged_codes_are_refused() -> None:
         SparseCodes(torch.zeros(0).long(), torch.zeros(0).int(), torch.zeros(0), 1)
     with pytest.raises(ShapeError, match="one entry an activation"):
         SparseCodes(torch.tensor([0, 1]), torch.tensor([0]).int(), torch.ones(2), 1)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite_are_refused(wrong: float) -> None:
+    with pytest.raises(DataError, match="values: 1 of 2 values are NaN or infinite"):
+        SparseCodes(torch.tensor([0, 2]), torch.tensor([0, 1]).int(), tensor([1, wrong]), 2)
+
+
+def test_an_explicit_zero_is_no_firing_and_refused() -> None:
+    for zero in (0.0, -0.0):
+        with pytest.raises(DataError, match="values: 1 of 3 are 0, which is not firing"):
+            SparseCodes(
+                torch.tensor([0, 2, 3]), torch.tensor([0, 1, 1]).int(), tensor([1, zero, 2]), 2
+            )

@@ -18,6 +18,20 @@ from toysae.metrics._firing import magnitudes
 
 from .draw import SEEDS, firing_tables, normal, tensor
 
+SYMMETRIC = (
+    "jaccard",
+    "dice",
+    "overlap",
+    "phi",
+    "phi_max",
+    "chi_squared",
+    "lift",
+    "pmi",
+    "jaccard_max",
+    "jaccard_chance",
+    "jaccard_adjusted",
+)
+
 
 class TestCofiring:
     def test_counts_of_more_samples_than_are_held_at_once(self) -> None:
@@ -56,11 +70,26 @@ class TestCofiring:
         p = cofiring.fisher_p_value(15, 20, 30, 100)
         assert p.item() == pytest.approx(3.7641e-6, rel=1e-4)
 
-    def test_swapping_swaps_only_the_conditional_probabilities(self) -> None:
-        forth, back = cofiring.cofiring(15, 20, 30, 100), cofiring.cofiring(15, 30, 20, 100)
-        assert forth.second_given_first == back.first_given_second == 0.75
-        for name in ("jaccard", "phi", "phi_max", "overlap", "lift", "jaccard_adjusted"):
-            assert getattr(forth, name).item() == pytest.approx(getattr(back, name).item()), name
+    @given(firing_tables())
+    def test_swapping_swaps_only_the_conditional_probabilities(
+        self, tables: tuple[Tensor, Tensor]
+    ) -> None:
+        first, second = tables
+        forth = cofiring.cofiring(*cofiring.firing_counts(first, second))
+        back = cofiring.cofiring(*cofiring.firing_counts(second, first))
+        for name in SYMMETRIC:
+            table, other = getattr(forth, name), getattr(back, name)
+            assert torch.allclose(table, other.T, equal_nan=True), name
+        assert torch.equal(
+            forth.second_given_first.nan_to_num(nan=-1),
+            back.first_given_second.T.nan_to_num(nan=-1),
+        )
+        conditional = forth.second_given_first[~forth.second_given_first.isnan()]
+        assert ((conditional >= 0) & (conditional <= 1)).all()
+
+    def test_the_two_conditional_probabilities_differ(self) -> None:
+        pair = cofiring.cofiring(15, 20, 30, 100)
+        assert (pair.second_given_first.item(), pair.first_given_second.item()) == (0.75, 0.5)
 
     def test_degenerate_pairs(self) -> None:
         # Silent with firing, both silent, constant with varying, and never together.
@@ -75,6 +104,7 @@ class TestCofiring:
         for name in ("overlap", "lift", "pmi"):
             assert getattr(pair, name).isnan().tolist() == [True, True, False, False], name
         assert pair.pmi[3] == -math.inf
+        assert [pair.n_defined(name) for name in ("jaccard", "lift", "phi")] == [3, 2, 1]
 
     @pytest.mark.parametrize(
         ("successes", "union", "bound"),
@@ -132,7 +162,7 @@ class TestCofiring:
 
         joint, _ = integrate.quad(given_first, -12, z, epsabs=1e-13)
         pair = cofiring.cofiring(*(torch.tensor(x) for x in (1e6 * joint, 1e6 * q, 1e6 * q, 1e6)))
-        assert pair.phi.item() == pytest.approx(phi, abs=2e-5)
+        assert pair.phi.item() == pytest.approx(phi, abs=1e-6)
         if conditional is not None:
             assert pair.second_given_first.item() == pytest.approx(conditional, abs=5e-4)
 
@@ -163,17 +193,52 @@ class TestCofiring:
                 assert math.isnan(pair.lift[i, j])
 
     @given(firing_tables())
+    def test_the_rest_by_brute_force(self, tables: tuple[Tensor, Tensor]) -> None:
+        """Best and chance levels by hand, chi-squared by scipy, PMI from mutual information."""
+        first, second = tables
+        pair = cofiring.cofiring(*cofiring.firing_counts(first, second))
+        for i, j in itertools.product(range(first.shape[1]), range(second.shape[1])):
+            a, b = first[:, i].numpy(), second[:, j].numpy()
+            n, n1, n2 = len(a), int(a.sum()), int(b.sum())
+            # The most alike that sets of these sizes can be: one inside the other.
+            inside = np.arange(n) < n1, np.arange(n) < n2
+            if n1 or n2:
+                best = sk.jaccard_score(*inside)
+                assert pair.jaccard_max[i, j].item() == pytest.approx(best)
+                p1, p2 = n1 / n, n2 / n
+                either = 1 - (1 - p1) * (1 - p2)
+                assert pair.jaccard_chance[i, j].item() == pytest.approx(p1 * p2 / either)
+            if n1 and n2:
+                smaller = (a & b).sum() / min(n1, n2)
+                assert pair.overlap[i, j].item() == pytest.approx(smaller)
+            if not (0 < n1 < n and 0 < n2 < n):
+                continue
+            assert pair.phi_max[i, j].item() == pytest.approx(sk.matthews_corrcoef(*inside))
+            table = np.array([[(x & y).sum() for y in (b, ~b)] for x in (a, ~a)])
+            statistic = stats.chi2_contingency(table, correction=False).statistic
+            assert pair.chi_squared[i, j].item() == pytest.approx(statistic, abs=1e-9)
+            if table[0, 0]:
+                # Mutual information is the mean of the pointwise ones; here of the first cell.
+                rest = sum(
+                    table[r, c] / n * math.log(table[r, c] * n / table[r].sum() / table[:, c].sum())
+                    for r, c in ((0, 1), (1, 0), (1, 1))
+                    if table[r, c]
+                )
+                pointwise = (sk.mutual_info_score(a, b) - rest) / (table[0, 0] / n)
+                assert pair.pmi[i, j].item() == pytest.approx(pointwise, abs=1e-9)
+            reached = sk.jaccard_score(a, b) - p1 * p2 / either
+            if best > p1 * p2 / either:
+                adjusted = reached / (best - p1 * p2 / either)
+                assert pair.jaccard_adjusted[i, j].item() == pytest.approx(adjusted, abs=1e-9)
+
+    @given(firing_tables())
     def test_identities(self, tables: tuple[Tensor, Tensor]) -> None:
         first, second = tables
         counts = cofiring.firing_counts(first, second)
         pair = cofiring.cofiring(*counts)
         assert torch.allclose(pair.dice, 2 * pair.jaccard / (1 + pair.jaccard), equal_nan=True)
-        smaller, larger = torch.minimum(counts.n1, counts.n2), torch.maximum(counts.n1, counts.n2)
-        assert not (pair.jaccard > smaller.double() / larger + 1e-12).any()
-        assert torch.allclose(pair.chi_squared, len(first) * pair.phi**2, equal_nan=True)
         assert not (pair.jaccard > pair.jaccard_max + 1e-12).any()
         assert not (pair.phi > pair.phi_max + 1e-9).any()
-        assert torch.allclose(pair.pmi, pair.lift.log(), equal_nan=True)
         assert not (pair.jaccard_wilson() > pair.jaccard).any()
         shrunk, low, high = (
             pair.jaccard_shrunk(),
@@ -183,12 +248,16 @@ class TestCofiring:
         assert not ((shrunk < low - 1e-12) | (shrunk > high + 1e-12)).any()
         complement = cofiring.cofiring(*cofiring.firing_counts(first, ~second))
         assert torch.allclose(complement.phi, -pair.phi, equal_nan=True)
+        both = cofiring.cofiring(*cofiring.firing_counts(~first, ~second))
+        assert torch.allclose(both.phi, pair.phi, equal_nan=True)
 
-    def test_phi_squared_is_chi_squared(self) -> None:
-        chi_squared = stats.chi2_contingency([[15, 5], [15, 65]], correction=False).statistic
-        assert 100 * cofiring.cofiring(15, 20, 30, 100).phi.item() ** 2 == pytest.approx(
-            chi_squared
-        )
+    @given(firing_tables())
+    def test_full_overlap_is_equality(self, tables: tuple[Tensor, Tensor]) -> None:
+        first, second = tables
+        second = torch.cat([second, first[:, :1]], dim=1)
+        jaccard = cofiring.cofiring(*cofiring.firing_counts(first, second)).jaccard
+        equal = (first[:, :, None] == second[:, None, :]).all(dim=0) & first.any(dim=0)[:, None]
+        assert torch.equal(jaccard == 1, equal)
 
     @pytest.mark.parametrize("counts", [(5, 4, 9, 20), (-1, 4, 9, 20), (0, 12, 9, 20)])
     def test_impossible_counts_are_refused(self, counts: tuple[int, int, int, int]) -> None:
@@ -322,6 +391,8 @@ class TestMagnitudes:
         assert found.ruzicka.isnan().tolist() == [[True, False], [False, False]]
         assert found.cosine.isnan().tolist() == [[True, True], [True, False]]
         assert found.pearson.isnan().all()
+        names = ("ruzicka", "cosine", "pearson")
+        assert [found.n_defined(name) for name in names] == [3, 1, 0]
         assert cofiring.magnitude_similarity(a[:0], b[:0]).cosine.isnan().all()
         with pytest.raises(ShapeError, match="samples"):
             cofiring.magnitude_similarity(a, b[:2])
@@ -412,6 +483,16 @@ class TestJaccard:
         assert torch.isnan(table.b_to_a).all()
         assert math.isnan(table.surviving_a)
         assert table.surviving_b == 1
+
+    def test_no_samples_is_undefined(self) -> None:
+        none = torch.ones(0, 2) > 0
+        pair = cofiring.cofiring(*cofiring.firing_counts(none, none))
+        for name in ("jaccard", "jaccard_chance", "jaccard_adjusted", "jaccard_max", "phi"):
+            assert getattr(pair, name).isnan().all(), name
+        assert pair.jaccard_shrunk().isnan().all()
+        assert pair.jaccard_wilson().isnan().all()
+        for function in (cofiring.jaccard, cofiring.wilson_jaccard, cofiring.shrunken_jaccard):
+            assert function(none, none).jaccard.isnan().all()
 
     def test_bad_input_is_refused(self) -> None:
         fires = torch.ones(4, 2, dtype=torch.bool)

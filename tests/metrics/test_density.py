@@ -11,6 +11,7 @@ from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
 from toysae.metrics import density
+from toysae.metrics._firing import antipodal
 from toysae.metrics.codes import SparseCodes
 
 from .draw import SEEDS, normal, tensor
@@ -140,11 +141,9 @@ class TestPublishedDefinitions:
         assert alive.shares.tolist() == pytest.approx([0.8, 0.6, 0.6, 0.2])
         assert alive.n_samples == 12
 
-    def test_nan_in_codes_is_refused(self) -> None:
-        codes = SparseCodes.from_dense(torch.ones(2, 2))
-        codes.values[0] = math.nan
+    def test_nan_is_refused(self) -> None:
         with pytest.raises(DataError, match="NaN"):
-            density.alive_by_definition(codes)
+            density.alive_by_definition(tensor([[1, math.nan]]))
 
 
 class TestDead:
@@ -211,17 +210,28 @@ class TestDense:
         assert (silent.share_of_latents, silent.n_dense) == (0, 0)
         assert math.isnan(silent.share_of_density)
 
+    @pytest.mark.parametrize("above", [-0.1, 1.1, math.nan])
+    def test_a_share_outside_its_range_is_refused(self, above: float) -> None:
+        with pytest.raises(DataError, match="above="):
+            density.dense_latents(density.density(torch.ones(4, 3)), above)
+
+    @pytest.mark.parametrize("below", [-1.1, 0.5, math.nan])
+    def test_a_cosine_outside_its_range_is_refused(self, below: float) -> None:
+        with pytest.raises(DataError, match="below="):
+            density.antipodal_pairs(torch.eye(3), below=below)
+
     def test_antipodal_pairs(self) -> None:
         # cos(0, 2) = -1, cos(1, 4) = -.96 exactly, cos(3, .) above -.9.
         decoder = tensor([[1, 0], [0.6, 0.8], [-2, 0], [0, 0], [-0.8, -0.6], [0, 1]])
         found = density.antipodal_pairs(decoder)
         assert found.pairs.tolist() == [[0, 2], [1, 4]]
         assert found.cosine.tolist() == pytest.approx([-1, -0.96])
-        assert (found.n_latents, found.share_of_latents) == (5, 0.8)
+        assert (found.n_latents, found.n_zero, found.share_of_latents) == (5, 1, 0.8)
         strict = density.antipodal_pairs(tensor([[1, 0], [-1, 0]]), below=-1)
         assert strict.pairs.tolist() == []
         dense = torch.tensor([True, True, False, True, True, True])
         assert density.antipodal_pairs(decoder, dense).pairs.tolist() == [[1, 4]]
+        assert density.antipodal_pairs(decoder, dense & decoder.any(dim=1)).n_zero == 0
         loose = density.antipodal_pairs(decoder, below=-0.7)
         assert loose.pairs.tolist() == [
             [0, 2],
@@ -232,7 +242,7 @@ class TestDense:
     def test_antipodal_pairs_across_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         directions = normal(0, 7, 5)
         decoder = torch.cat([directions, -directions])
-        monkeypatch.setattr(density, "_DICTIONARY_ROWS_AT_ONCE", 3)
+        monkeypatch.setattr(antipodal, "_ROWS_AT_ONCE", 3)
         found = density.antipodal_pairs(decoder, below=-0.999)
         assert sorted(found.pairs.tolist()) == [[i, i + 7] for i in range(7)]
 

@@ -62,4 +62,8 @@ def test_bad_input_is_refused() -> None:
             position_profile(latents, torch.tensor([0, 1, wrong]), 2)
     with pytest.raises(DataError, match="NaN"):
         position_profile(tensor([[math.nan]]), torch.zeros(1, dtype=torch.long), 1)
+    for threshold in (-1, math.nan, math.inf):
+        for given_as in (latents, SparseCodes.from_dense(latents)):
+            with pytest.raises(DataError, match="threshold="):
+                position_profile(given_as, torch.zeros(3, dtype=torch.long), 1, threshold)
     assert position_profile(torch.ones(0, 2), torch.zeros(0).long(), 3).rate.isnan().all()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -138,6 +139,18 @@ class TestExplainedVariance:
         left = reconstruction.fraction_of_variance_unexplained(x, x_hat).item()
         assert left == pytest.approx(8 * 0.25 / exact, abs=1e-9)
 
+    def test_the_same_in_numbers(self) -> None:
+        """G-C5f: -6.0 by one pass in single precision where the truth is 7.994."""
+        x = np.random.default_rng(0).normal(1000, 1, (10_000, 8)).astype(np.float32)
+        assert float((x**2).sum(1).mean() - (x.mean(0) ** 2).sum()) == -6.0
+        off = torch.from_numpy(x) + 0.5
+        error = 1 - explained_variance(torch.from_numpy(x), off).item()
+        assert 8 * 0.25 / error == pytest.approx(7.994, abs=1e-3)
+        accumulator = ExplainedVariance()
+        for rows in (slice(0, 1), slice(1, 3000), slice(3000, None)):
+            accumulator.update(torch.from_numpy(x[rows]), off[rows])
+        assert accumulator.compute().item() == pytest.approx(1 - error, abs=1e-9)
+
     @given(SEEDS)
     def test_rotation_and_shift_do_not_matter(self, seed: int) -> None:
         x, x_hat, q = normal(seed, 6, 3), normal(seed + 1, 6, 3), rotation(seed + 2, 3)
@@ -176,12 +189,13 @@ class TestDegenerate:
         x, x_hat = tensor([[0, 0], [3, 4]]), tensor([[1, 0], [3, 4]])
         assert reconstruction.normalized_mse(x, x_hat).mean.item() == 0
         assert reconstruction.normalized_mse(x, x_hat).ratio_of_sums.item() == pytest.approx(1 / 25)
+        assert reconstruction.normalized_mse(x, x_hat).n_defined.item() == 1
         cosine = reconstruction.mean_cosine(x, x_hat)
         assert math.isnan(cosine.per_sample[0])
         assert (cosine.n_defined.item(), cosine.mean.item()) == (1, pytest.approx(1))
         found = reconstruction.shrinkage(x, x_hat)
         assert math.isnan(found.norm_ratio[0])
-        assert found.mean_norm_ratio.item() == 1
+        assert (found.n_defined.item(), found.mean_norm_ratio.item()) == (1, 1)
 
     def test_all_zero(self) -> None:
         zero = torch.zeros(3, 2)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from toysae.errors import ShapeError
+from toysae.errors import DataError, ShapeError
 from toysae.metrics import cofiring
 from toysae.metrics._firing import best_cofiring, count_blocks
 from toysae.metrics._tables import best_along_rows
@@ -92,6 +92,8 @@ def test_best_partners_are_those_of_the_dense_tables(minimum: int) -> None:
     assert torch.equal(found.jaccard.a_to_b.partner, table.a_to_b_index)
     assert found.jaccard.mean_b_to_a == pytest.approx(table.mean_b_to_a)
     assert (found.surviving_a, found.surviving_b) == (table.surviving_a, table.surviving_b)
+    n_defined = (found.jaccard.n_defined_a, found.jaccard.n_defined_b)
+    assert n_defined == tuple(int((~best.isnan()).sum()) for best in (table.a_to_b, table.b_to_a))
     assert torch.equal(found.firings_b, table.firings_b)
     assert (found.n_samples, found.minimum) == (300, minimum)
 
@@ -119,6 +121,40 @@ def test_within_one_table_nobody_is_its_own_partner() -> None:
         assert_same(both, dense_best(table.fill_diagonal_(torch.nan), 10, counts))
         assert both.a_to_b.partner[5] == 40
         assert both.a_to_b.partner[40] == 5
+
+
+@pytest.mark.usefixtures("_threads", "_blocks")
+@pytest.mark.parametrize("minimum", [0, 10])
+def test_ties_are_those_of_the_dense_tables(minimum: int) -> None:
+    first, second = zipf_tables(6)
+    second = torch.cat([second, second[:, [4, 4, 20]]], dim=1)
+    found = cofiring.best_cofiring_ties(sparse(first.double()), sparse(second.double()), minimum)
+    counts = cofiring.firing_counts(first, second)
+    enough = (counts.n1 >= max(minimum, 1)) & (counts.n2 >= max(minimum, 1))
+    for ties, best, table in (
+        (found.jaccard, found.best.jaccard, cofiring.cofiring(*counts).jaccard),
+        (found.phi, found.best.phi, cofiring.cofiring(*counts).phi),
+        (found.f1, found.best.f1, cofiring.cofiring(*counts).dice),
+    ):
+        table = table.masked_fill(~enough, torch.nan)
+        rows, columns = best.a_to_b.similarity, best.b_to_a.similarity
+        in_row = ((table - rows[:, None]).abs() < 1e-6).sum(1) - 1
+        in_column = ((table - columns).abs() < 1e-6).sum(0) - 1
+        assert torch.equal(ties.a_to_b, in_row.clamp(min=0))
+        assert torch.equal(ties.b_to_a, in_column.clamp(min=0))
+        assert ties.n_a == int((in_row > 0).sum()) > 0
+        assert ties.n_b == int((in_column > 0).sum())
+
+
+def test_ties_by_hand() -> None:
+    """Two copies of one latent, which all fire with the same one of two."""
+    first = sparse(torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 0]]))
+    second = sparse(torch.tensor([[1.0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]]))
+    found = cofiring.best_cofiring_ties(first, second, 1)
+    assert found.jaccard.a_to_b.tolist() == [1, 1]
+    assert found.jaccard.b_to_a.tolist() == [0, 0, 0]
+    assert (found.phi.n_a, found.phi.n_b) == (2, 0)
+    assert found.best.jaccard.a_to_b.partner.tolist() == [0, 0]
 
 
 def test_a_swap_swaps_the_directions() -> None:
@@ -194,8 +230,11 @@ def test_without_firings(shape: tuple[int, int]) -> None:
     silent, other = sparse(torch.zeros(shape)), sparse(torch.ones(shape[0], 2))
     found = cofiring.best_cofiring(silent, other)
     assert found.phi.a_to_b.similarity.isnan().all()
+    assert (found.phi.n_defined_a, found.phi.n_defined_b) == (0, 0)
     assert found.jaccard.b_to_a.partner.tolist() == [-1, -1]
     assert math.isnan(cofiring.cofiring_pairs(silent, other, 0.1).share)
+    ties = cofiring.best_cofiring_ties(silent, other).phi
+    assert (ties.n_a, ties.b_to_a.tolist()) == (0, [0, 0])
     counts = cofiring.sparse_firing_counts(silent, other)
     assert torch.equal(counts.n11, torch.zeros(shape[1], 2, dtype=torch.int32))
 
@@ -213,3 +252,5 @@ def test_bad_input_is_refused() -> None:
         cofiring.best_cofiring(first, first, -1)
     with pytest.raises(ShapeError, match="expected one of jaccard, dice, phi"):
         cofiring.cofiring_pairs(first, first, 0.1, "cosine")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="above=nan"):
+        cofiring.cofiring_pairs(first, first, math.nan)

@@ -6,7 +6,7 @@ import torch
 from toysae.checkpoints.saelens import load, save
 from toysae.config import SAES
 from toysae.draws import Draws
-from toysae.errors import ShapeError
+from toysae.errors import DataError, ShapeError
 from toysae.saes.base import SAE
 from toysae.saes.nulls import (
     Redecoded,
@@ -84,6 +84,8 @@ class TestPCA:
                 pca_sae(self.DATA, n_components)
         with pytest.raises(ShapeError, match="at least one sample"):
             pca_sae(torch.zeros(0, 3))
+        with pytest.raises(DataError, match="NaN"):
+            pca_sae(torch.tensor([[1.0, float("nan")]]))
 
 
 def test_identity_is_the_coordinates_with_both_signs():
@@ -91,6 +93,11 @@ def test_identity_is_the_coordinates_with_both_signs():
     x = torch.tensor([[3.0, -4.0]])
     assert sae.encode(x).tolist() == [[[3, 0, 0, 4]]]
     assert torch.equal(sae.reconstruct(x)[0], x)
+
+
+def test_identity_of_no_dimension_is_refused():
+    with pytest.raises(ShapeError, match="d_hidden = 0: must be at least 1"):
+        identity_sae(0)
 
 
 class TestRandomDecoder:

@@ -21,8 +21,7 @@ from toysae.diagnostics._inputs import (
     resolution,
 )
 from toysae.diagnostics._least_squares import least_squares
-from toysae.diagnostics.coefficients import Regression, readout_regression
-from toysae.diagnostics.pca import pca
+from toysae.diagnostics.coefficients import readout_regression
 from toysae.errors import DataError, ShapeError
 
 
@@ -91,26 +90,6 @@ class CoefficientErrors:
         return {name: float(part.abs().nanquantile(0.5)) for name, part in parts.items()}
 
 
-@dataclass(frozen=True)
-class ReadoutFits:
-    """The same readout regressed on four sets of predictors.
-
-    Attributes:
-        features: on the true coefficients; the reference for its betas is `w`.
-        latents: on all latents.
-        matched: on the best latent of each feature alone, in the order of `matched_latents`.
-        matched_latents: those latents, ascending.
-        components: on the principal components of the hidden space; its betas estimate
-            `<a, pc_k>`.
-    """
-
-    features: Regression
-    latents: Regression
-    matched: Regression
-    matched_latents: Tensor
-    components: Regression
-
-
 def coefficient_errors(
     latents: ArrayLike,
     decoder: ArrayLike,
@@ -143,6 +122,8 @@ def coefficient_errors(
     Raises:
         ShapeError: shapes that do not fit together, or a match that is no feature.
         DataError: NaN or infinite values.
+
+    Source: toysae; omitted variables and errors in variables: Fuller 1987.
     """
     z, c = as_matrix(latents, "latents"), as_matrix(coefficients, "coefficients")
     directions, rows = as_matrix(features, "features"), as_matrix(decoder, "decoder")
@@ -182,41 +163,6 @@ def coefficient_errors(
     )
 
 
-def readout_fits(
-    coefficients: ArrayLike, latents: ArrayLike, hidden: ArrayLike, y: ArrayLike, match: Tensor
-) -> ReadoutFits:
-    """Regresses a readout on true features, on latents, on matched latents and on PCs.
-
-    Args:
-        coefficients: `[N, n]`, the true ones.
-        latents: `[N, m]`.
-        hidden: `[N, d]`.
-        y: `[N]`, the readout.
-        match: `[n]` int64, the best latent of each feature; -1 for none.
-
-    Raises:
-        ShapeError: shapes that do not fit together.
-        DataError: NaN or infinite values, or no feature with a latent.
-    """
-    c, z = as_matrix(coefficients, "coefficients"), as_matrix(latents, "latents")
-    x = as_matrix(hidden, "hidden")
-    if match.shape != (c.shape[1],) or int(match.max()) >= z.shape[1]:
-        raise ShapeError(
-            f"match of shape {tuple(match.shape)} with latents up to {int(match.max())}: expected "
-            f"one latent below {z.shape[1]} for each of {c.shape[1]} features"
-        )
-    chosen = match[match >= 0].unique()
-    if len(chosen) == 0:
-        raise DataError("match names no latent: expected at least one feature with a latent")
-    return ReadoutFits(
-        features=readout_regression(coefficients, y),
-        latents=readout_regression(latents, y),
-        matched=readout_regression(latents[:, chosen.to(z.device)], y),
-        matched_latents=chosen,
-        components=readout_regression(x @ pca(x).components.T, y),
-    )
-
-
 def attenuation_factor(variance: float, error_variance: float) -> float:
     """What measurement error leaves of a coefficient, `var / (var + var_e)`; in [0, 1].
 
@@ -249,8 +195,13 @@ def omitted_variable_coefficient(own: float, omitted: float, slope: float) -> fl
         omitted: coefficient of the omitted variable, `β₂`.
         slope: of the regression of the omitted variable on the predictor, `δ`.
 
+    Returns:
+        The coefficient; any number, of any sign.
+
     Raises:
         DataError: NaN or infinity.
+
+    Source: textbook.
     """
     if not all(abs(value) < torch.inf for value in (own, omitted, slope)):
         raise DataError(f"own={own}, omitted={omitted}, slope={slope}: expected finite numbers")

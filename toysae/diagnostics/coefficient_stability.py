@@ -14,7 +14,14 @@ import torch
 from sklearn.linear_model import LassoCV
 from torch import Tensor
 
-from toysae.diagnostics._inputs import ArrayLike, as_matrix, as_raw_vector, as_vector, center
+from toysae.diagnostics._inputs import (
+    ArrayLike,
+    as_matrix,
+    as_raw_vector,
+    as_tensor,
+    as_vector,
+    center,
+)
 from toysae.diagnostics.coefficients import readout_regression
 from toysae.errors import ConfigError, DataError, ShapeError
 
@@ -76,14 +83,22 @@ def coefficient_stability(replicates: ArrayLike, estimate: ArrayLike) -> Stabili
         replicates: `[R, k]`, coefficients of each replicate; NaN where undefined.
         estimate: `[k]`, the coefficients in question; NaN where undefined.
 
+    Returns:
+        Mean, spread and signs of each coefficient over the replicates that define it.
+
     Raises:
         ShapeError: not two axes, or another number of coefficients.
+        DataError: infinite values.
+
+    Source: toysae.
     """
-    values = torch.as_tensor(replicates).detach().to(torch.float64)
+    values = as_tensor(replicates).to(torch.float64)
     if values.ndim != 2:
         raise ShapeError(
             f"replicates of shape {tuple(values.shape)}: expected [replicates, coefficients]"
         )
+    if bool(values.isinf().any()):
+        raise DataError("replicates hold infinite values: NaN says that a coefficient is undefined")
     reference = as_raw_vector(estimate, "estimate", values.shape[1])
     defined = ~values.isnan()
     n = defined.sum(0)
@@ -122,12 +137,15 @@ def bootstrap_coefficients(
         sequence_length: samples of a sequence; 1 where samples are independent.
 
     Returns:
-        `[n_resamples, k]`; NaN where a resample does not identify a coefficient.
+        `[n_resamples, k]`; NaN where a resample does not identify a coefficient, by the rounding of
+        the type that the predictors are stored in.
 
     Raises:
         ShapeError: lengths that differ, or `N` is no multiple of the sequence length.
         ConfigError: a count below 1.
         DataError: NaN or infinite values.
+
+    Source: Efron 1979.
     """
     matrix = as_matrix(predictors, "predictors")
     target = as_vector(y, "y", len(matrix))
@@ -139,12 +157,13 @@ def bootstrap_coefficients(
             f"{len(matrix)} samples in sequences of {sequence_length}: expected whole sequences"
         )
     rng = np.random.default_rng(seed)
+    stored = as_tensor(predictors)
     sequences = torch.arange(len(matrix)).view(-1, sequence_length)
     betas = []
     for _ in range(n_resamples):
         drawn = torch.from_numpy(rng.integers(len(sequences), size=len(sequences)))
         rows = sequences[drawn].flatten().to(matrix.device)
-        betas.append(readout_regression(matrix[rows], target[rows]).beta)
+        betas.append(readout_regression(stored[rows], target[rows]).beta)
     return torch.stack(betas)
 
 
@@ -162,10 +181,15 @@ def estimators(
         penalties: `λ > 0` of the ridge trace, relative to the unit diagonal of the correlation
             matrix `R`.
 
+    Returns:
+        Each estimate, per raw unit of its predictor.
+
     Raises:
         ShapeError: lengths that differ.
         ConfigError: a penalty that is not positive.
         DataError: NaN or infinite values, or fewer samples than the 5 folds of the lasso.
+
+    Source: ridge: Hoerl and Kennard 1970; lasso: Tibshirani 1996, as in scikit-learn.
     """
     matrix = as_matrix(predictors, "predictors")
     target = as_vector(y, "y", len(matrix))

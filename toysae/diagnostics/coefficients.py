@@ -18,6 +18,7 @@ from toysae.diagnostics._inputs import (
     ArrayLike,
     as_matrix,
     as_raw_vector,
+    as_standard_errors,
     as_vector,
     center,
     resolution,
@@ -77,8 +78,9 @@ class SignErrors:
     """Signs of estimated coefficients against the true ones.
 
     Attributes:
-        wrong: `[k]`, whether the estimate has another sign than the reference; False where
-            undefined. An estimate of 0 is wrong.
+        wrong: `[k]` float64, 1 where the estimate has another sign than the reference, 0 where it
+            has the same; NaN where undefined, so that means over groups leave it out. An estimate
+            of 0 is wrong.
         defined: `[k]`, whether there is an estimate and a reference other than 0.
         expected: `[k]`, `Φ(-|reference| / se)`: the probability of a wrong sign from sampling
             alone, if the estimate is unbiased and normal; NaN where undefined.
@@ -96,7 +98,7 @@ class SignErrors:
     @property
     def rate(self) -> float:
         """Share of wrong signs among the defined ones; NaN where there are none."""
-        return float(self.wrong[self.defined].double().mean())
+        return float(self.wrong.nanmean())
 
 
 def readout_regression(
@@ -113,9 +115,14 @@ def readout_regression(
         y: `[N]` target.
         intercept: whether the model has one.
 
+    Returns:
+        Coefficients, errors and fit; NaN for coefficients that the data do not determine.
+
     Raises:
         ShapeError: `predictors` is not a matrix or `y` has another length.
         DataError: NaN or infinite values.
+
+    Source: textbook.
     """
     matrix = as_matrix(predictors, "predictors")
     target = as_vector(y, "y", len(matrix))
@@ -161,6 +168,8 @@ def implied_coefficients(decoder: ArrayLike, readout: ArrayLike) -> Tensor:
     Raises:
         ShapeError: the two live in spaces of different dimension.
         DataError: NaN or infinite values.
+
+    Source: y = <a, h> and h = z D.
     """
     rows = as_matrix(decoder, "decoder")
     return rows @ as_vector(readout, "readout", rows.shape[1])
@@ -177,18 +186,24 @@ def sign_errors(beta: ArrayLike, reference: ArrayLike, standard_errors: ArrayLik
         reference: `[k]` the truth for each estimate; NaN or 0 where it has no sign.
         standard_errors: `[k]` of the estimates; NaN where undefined.
 
+    Returns:
+        Which signs are wrong, and the probability of each; NaN where undefined.
+
     Raises:
         ShapeError: the lengths differ.
+        DataError: an infinite estimate or reference, or a negative standard error.
+
+    Source: textbook.
     """
     length = len(beta)
     estimate = as_raw_vector(beta, "beta", length)
     truth = as_raw_vector(reference, "reference", length)
-    errors = as_raw_vector(standard_errors, "standard_errors", length)
+    errors = as_standard_errors(standard_errors, length)
     signed = ~truth.isnan() & (truth != 0)
     defined = signed & ~estimate.isnan()
     expected = torch.special.ndtr(-truth.abs() / errors)
     return SignErrors(
-        wrong=defined & (estimate.sign() != truth.sign()),
+        wrong=torch.where(defined, (estimate.sign() != truth.sign()).double(), torch.nan),
         defined=defined,
         expected=torch.where(signed, expected, torch.nan),
     )

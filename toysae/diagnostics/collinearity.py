@@ -7,7 +7,6 @@ columns infinite and leaves the others finite.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,14 +14,31 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from toysae.diagnostics._belsley import Belsley, belsley, condition_indices
 from toysae.diagnostics._column_space import (
     ColumnSpace,
     column_space,
     decompose,
     scale_columns,
 )
+from toysae.diagnostics._generalized import GeneralizedVIF, gvif
 from toysae.diagnostics._inputs import ArrayLike, as_matrix, resolution
-from toysae.errors import ShapeError
+
+__all__ = [
+    "Belsley",
+    "Collinearity",
+    "Correlation",
+    "Diagnosis",
+    "GeneralizedVIF",
+    "Reason",
+    "condition_indices",
+    "correlation",
+    "diagnose",
+    "gvif",
+    "identifiable",
+    "vif",
+    "vif_uncentered",
+]
 
 
 class Reason(StrEnum):
@@ -87,22 +103,6 @@ class Collinearity:
 
 
 @dataclass(frozen=True)
-class Belsley:
-    """Condition indices and variance proportions of a design with its intercept.
-
-    Attributes:
-        indices: `[k + 1]`, largest singular value over each one, ascending from 1; infinite for
-            an exact relation.
-        proportions: `[k + 1, k + 1]`, one row an index and one column a variable, the intercept
-            first: share of the variance of that variable's coefficient that comes with that index.
-            Columns sum to 1.
-    """
-
-    indices: Tensor
-    proportions: Tensor
-
-
-@dataclass(frozen=True)
 class Diagnosis:
     """Variance inflation and conditioning of the same columns.
 
@@ -115,31 +115,20 @@ class Diagnosis:
     condition: Belsley
 
 
-@dataclass(frozen=True)
-class GeneralizedVIF:
-    """Generalised variance inflation of a set of columns.
-
-    Attributes:
-        value: in [1, ∞]; infinite where a combination of the set is an exact combination of the
-            others, NaN where all columns of the set are constant.
-        dimension: number of linearly independent columns in the set, `r`.
-    """
-
-    value: float
-    dimension: int
-
-    @property
-    def scaled(self) -> float:
-        """`value^(1 / 2r)`, comparable between sets; for one column `sqrt(VIF)`."""
-        return self.value ** (1 / (2 * self.dimension)) if self.dimension else float("nan")
-
-
 def correlation(x: ArrayLike) -> Correlation:
-    """Pearson correlation of the columns of `x [N, k]`.
+    """Pearson correlation of all pairs of columns.
+
+    Args:
+        x: `[N, k]` samples as rows.
+
+    Returns:
+        The table, in [-1, 1]; NaN in the row and column of a constant column.
 
     Raises:
         ShapeError: `x` is not a matrix.
         DataError: NaN or infinite values.
+
+    Source: textbook.
     """
     scaled = scale_columns(as_matrix(x, "x"), centered=True, eps=resolution(x))
     constant = scaled.lengths == 0
@@ -178,8 +167,19 @@ def vif(x: ArrayLike) -> Collinearity:
 def vif_uncentered(x: ArrayLike) -> Collinearity:
     """Variance inflation about the origin, `[(XᵀX)⁻¹]_jj (XᵀX)_jj`.
 
-    The one for regressions without an intercept; constant columns are columns like any other and
-    only a zero column is undefined. Arguments and errors as for `vif`.
+    The one for regressions without an intercept; constant columns are columns like any other.
+
+    Args:
+        x: `[N, k]` samples as rows. Relations are exact as in `vif`.
+
+    Returns:
+        One VIF a column with its reason: NaN for zero columns, infinity in exact relations.
+
+    Raises:
+        ShapeError: `x` is not a matrix.
+        DataError: NaN or infinite values.
+
+    Source: Marquardt 1970.
     """
     return _inflation(_space(x, centered=False), Reason.ZERO)
 
@@ -199,30 +199,10 @@ def identifiable(x: ArrayLike) -> Tensor:
     Raises:
         ShapeError: `x` is not a matrix.
         DataError: NaN or infinite values.
+
+    Source: textbook.
     """
     return _space(x, centered=False).identifiable
-
-
-def condition_indices(x: ArrayLike) -> Belsley:
-    """Condition indices `s_max / s_i` and variance proportions, columns scaled but not centred.
-
-    An intercept is put before the columns of `x`, every column is scaled to unit length, and
-    `π_ij = (v_ji² / s_i²) / Σ_i (v_ji² / s_i²)`. An index above 30 with two or more proportions
-    above .5 marks a harmful relation. A variable in an exact relation has all of its variance at
-    the infinite indices, a zero column included.
-
-    Args:
-        x: `[N, k]` samples as rows, without a column for the intercept.
-
-    Raises:
-        ShapeError: `x` is not a matrix.
-        DataError: NaN or infinite values.
-
-    Source: Belsley, Kuh & Welsch (1980), Regression Diagnostics, chapter 3.
-    """
-    matrix = as_matrix(x, "x")
-    design = torch.cat([torch.ones_like(matrix[:, :1]), matrix], dim=1)
-    return _belsley(column_space(design, centered=False, eps=resolution(x)))
 
 
 def diagnose(x: ArrayLike) -> Diagnosis:
@@ -240,6 +220,8 @@ def diagnose(x: ArrayLike) -> Diagnosis:
     Raises:
         ShapeError: `x` is not a matrix.
         DataError: NaN or infinite values.
+
+    Source: Marquardt 1970; Belsley, Kuh & Welsch 1980.
     """
     matrix, eps = as_matrix(x, "x"), resolution(x)
     centered = scale_columns(matrix, centered=True, eps=eps)
@@ -253,62 +235,12 @@ def diagnose(x: ArrayLike) -> Diagnosis:
     design = scale_columns(torch.cat([heights[None], rest]), centered=False, eps=eps)
     return Diagnosis(
         inflation=_inflation(about_mean, Reason.CONSTANT),
-        condition=_belsley(decompose(design, identity, len(matrix), eps)),
+        condition=belsley(decompose(design, identity, len(matrix), eps)),
     )
-
-
-def gvif(x: ArrayLike, subset: Sequence[int]) -> GeneralizedVIF:
-    """Generalised VIF of a set `S`, `det R_SS det R_S̄S̄ / det R`.
-
-    Computed as `Π 1 / sin²θ_i` with the principal angles between the centred spans of the set and
-    of the other columns, which is the same number and also defined where the set or its complement
-    is singular in itself, as a one-hot set with constant magnitude is.
-
-    Args:
-        x: `[N, k]` samples as rows, without a column for the intercept.
-        subset: the columns of the set, each named once.
-
-    Raises:
-        ShapeError: `subset` is empty, repeats a column or names one that does not exist.
-        DataError: NaN or infinite values.
-
-    Source: Fox & Monette (1992), JASA 87.
-    """
-    matrix = as_matrix(x, "x")
-    k = matrix.shape[1]
-    if not subset or len(set(subset)) < len(subset) or not all(0 <= j < k for j in subset):
-        raise ShapeError(f"subset={list(subset)}: expected different columns from 0 to {k - 1}")
-    inside = torch.zeros(k, dtype=torch.bool)
-    inside[list(subset)] = True
-    eps = resolution(x)
-    own = column_space(matrix[:, inside], centered=True, eps=eps)
-    if own.rank == 0:
-        return GeneralizedVIF(float("nan"), 0)
-    if inside.all():
-        return GeneralizedVIF(1.0, own.rank)
-    others = column_space(matrix[:, ~inside], centered=True, eps=eps)
-    if column_space(matrix, centered=True, eps=eps).rank < own.rank + others.rank:
-        return GeneralizedVIF(float("inf"), own.rank)
-    residual = own.left - others.left @ (others.left.T @ own.left)
-    sines = torch.linalg.svdvals(residual).clamp(max=1.0)
-    return GeneralizedVIF(float(sines.prod() ** -2), own.rank)
 
 
 def _space(x: ArrayLike, *, centered: bool) -> ColumnSpace:
     return column_space(as_matrix(x, "x"), centered=centered, eps=resolution(x))
-
-
-def _belsley(space: ColumnSpace) -> Belsley:
-    finite = (space.right / space.singular_values).square()
-    infinite = space.null.square()
-    finite = torch.where(space.identifiable[:, None], finite, 0.0)
-    infinite = torch.where(space.identifiable[:, None], 0.0, infinite)
-    variances = torch.cat([finite, infinite], dim=1)
-    singular = torch.cat([space.singular_values, finite.new_zeros(infinite.shape[1])])
-    return Belsley(
-        indices=singular[0] / singular,
-        proportions=(variances / variances.sum(1, keepdim=True)).T,
-    )
 
 
 def _inflation(space: ColumnSpace, empty_reason: Reason) -> Collinearity:

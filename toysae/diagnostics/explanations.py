@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, isnan
 
 import torch
 from scipy.integrate import quad
@@ -87,18 +87,20 @@ class Explanation:
     @property
     def winner(self) -> str:
         """Name of the class with the highest mean corrected alignment; empty where all are NaN."""
-        defined = [one for one in self.classes if one.mean == one.mean]
+        defined = [one for one in self.classes if not isnan(one.mean)]
         return max(defined, key=lambda one: one.mean).name if defined else ""
 
     @property
-    def recovers_components(self) -> bool:
-        """Whether the SAE recovers principal components.
+    def recovers_components(self) -> bool | None:
+        """Whether the SAE recovers principal components; None where their alignment is undefined.
 
         So it is iff their mean corrected alignment is above that of each other class by more than
         `MARGIN`, and the components that the latents are closest to are all resolved.
         """
+        if isnan(self.components.mean):
+            return None
         others = [one.mean for one in self.classes if one is not self.components]
-        highest = max((mean for mean in others if mean == mean), default=float("-inf"))
+        highest = max((mean for mean in others if not isnan(mean)), default=float("-inf"))
         named = self.components.candidate[self.components.candidate >= 0]
         resolved = len(named) > 0 and bool(self.gap_resolved[named].all())
         return resolved and self.components.mean > highest + MARGIN
@@ -112,9 +114,15 @@ def class_alignment(latents: ArrayLike, candidates: ArrayLike, name: str = "") -
         candidates: `[k, d]` rows; zero rows do not count.
         name: of the class.
 
+    Returns:
+        The best candidate of each latent, raw and corrected; NaN for a zero latent, for a class
+        without candidates and in one dimension.
+
     Raises:
         ShapeError: the two live in spaces of different dimension.
         DataError: NaN or infinite values.
+
+    Source: law of the cosine on the sphere; Cohen 1960, kappa.
     """
     return _aligned(latents, candidates, name, expected_max_abs_cosine)
 
@@ -145,6 +153,8 @@ def explain_latents(
     Raises:
         ShapeError: rows live in spaces of different dimension, or a pair names no feature.
         DataError: NaN or infinite values.
+
+    Source: law of the cosine on the sphere; Cohen 1960, kappa.
     """
     rows, truth = as_matrix(latents, "latents"), as_matrix(features, "features")
     n, d = truth.shape
@@ -180,15 +190,19 @@ def expected_max_abs_cosine_of_basis(d: int, k: int) -> float:
         k: number of directions.
 
     Returns:
-        The expectation in [0, 1]; NaN for `k = 0`.
+        The expectation in [0, 1]; exactly 1 for `d = 1`, NaN for `k = 0`.
 
     Raises:
         ShapeError: not `0 <= k <= d`.
+
+    Source: length and direction of a Gaussian are independent.
     """
     if not 0 <= k <= d or d < 1:
         raise ShapeError(f"d={d}, k={k}: expected at most as many directions as dimensions")
     if k == 0:
         return float("nan")
+    if d == 1:
+        return 1.0
     largest, _ = quad(lambda t: 1 - (2 * ndtr(t) - 1) ** k, 0, 12)
     length = 2**0.5 * exp(gammaln((d + 1) / 2) - gammaln(d / 2))
     return float(min(largest / length, 1.0))
@@ -212,6 +226,8 @@ def eigenspace_overlap(first: PCA, second: PCA, n_components: int) -> float:
     Raises:
         ShapeError: the two live in spaces of different dimension.
         ConfigError: `n_components` is outside 1 to `d`.
+
+    Source: principal angles: Björck & Golub 1973.
     """
     d = len(first.eigenvalues)
     if len(second.eigenvalues) != d:

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 
 from toysae.diagnostics._column_space import column_space
-from toysae.diagnostics._inputs import ArrayLike, as_matrix, as_raw_vector, resolution
+from toysae.diagnostics._inputs import (
+    ArrayLike,
+    as_matrix,
+    as_raw_vector,
+    as_standard_errors,
+    resolution,
+)
 
 
 def leverage(x: ArrayLike, *, intercept: bool = True) -> Tensor:
@@ -25,6 +31,8 @@ def leverage(x: ArrayLike, *, intercept: bool = True) -> Tensor:
     Raises:
         ShapeError: `x` is not a matrix.
         DataError: NaN or infinite values.
+
+    Source: Hoaglin & Welsch (1978), The American Statistician 32(1).
     """
     matrix = as_matrix(x, "x")
     space = column_space(matrix, centered=intercept, eps=resolution(x))
@@ -47,7 +55,10 @@ def sign_probability(beta: ArrayLike, standard_errors: ArrayLike) -> Tensor:
 
     Raises:
         ShapeError: the lengths differ.
+        DataError: an infinite coefficient, or a negative standard error.
+
+    Source: textbook.
     """
     estimate = as_raw_vector(beta, "beta", len(beta))
-    errors = as_raw_vector(standard_errors, "standard_errors", len(beta))
+    errors = as_standard_errors(standard_errors, len(beta))
     return torch.special.ndtr(estimate.abs() / errors)

@@ -16,18 +16,14 @@ from torch import Tensor
 
 from toysae.diagnostics._inputs import resolution
 from toysae.diagnostics._large.cholesky import factorize, invert
-from toysae.diagnostics._large.gram import ScaledGram, block_bounds, scaled_gram
+from toysae.diagnostics._large.gram import scaled_gram
+from toysae.diagnostics._large.inflation import NOISE, frequent, inflation, restricted
 from toysae.diagnostics._large.spectrum import symmetric_eigenvalues
 from toysae.diagnostics._large.work import Work
-from toysae.diagnostics._relations import relations_of
 from toysae.diagnostics.collinearity import Collinearity, Reason
-from toysae.errors import ConfigError, DataError
-from toysae.metrics._inputs import refuse_non_finite
+from toysae.errors import ConfigError
 from toysae.metrics._progress import Report
 from toysae.metrics.codes import SparseCodes
-
-#: A column with no more than this share of its square left by the others is one of a relation.
-NOISE = 1e-12
 
 # Sizes that keep products fast and a chase along the band in the cache.
 _BLOCK, _BAND = 960, 96
@@ -59,7 +55,13 @@ class SparseCollinearity:
     n_samples: int
 
     def dense(self, density: float = 0.1) -> Tensor:
-        """`[m]` mask of the latents that fire on more than a share of all samples."""
+        """`[m]` mask of the latents that fire on more than a share of all samples.
+
+        Raises:
+            ConfigError: a density outside 0 to 1.
+        """
+        if not 0 <= density <= 1:
+            raise ConfigError(f"density={density}: allowed are 0 to 1")
         return self.firings > density * self.n_samples
 
 
@@ -88,22 +90,18 @@ def sparse_collinearity(
 
     Raises:
         ConfigError: `min_firings` is negative.
-        DataError: no samples, or NaN or infinite values.
+        DataError: no samples.
+
+    Source: Marquardt 1970; Belsley, Kuh & Welsch 1980.
     """
-    if min_firings < 0:
-        raise ConfigError(f"min_firings={min_firings}: allowed are 0 and above")
-    if codes.n_samples == 0:
-        raise DataError("codes hold no samples: collinearity needs at least one")
-    refuse_non_finite(codes.values, "values")
-    firings = codes.firings
-    used = firings >= max(min_firings, 1)
+    used, firings = frequent(codes, min_firings), codes.firings
     size = int(used.sum())
     work = Work(_costs(codes, size), report)
-    gram = scaled_gram(_restricted(codes, used), _BLOCK, work)
+    gram = scaled_gram(restricted(codes, used), _BLOCK, work)
     eigenvalues = symmetric_eigenvalues(gram.upper, _BLOCK, _BAND, work)
     kept = factorize(gram.lower, _BLOCK, NOISE, work)
     invert(gram.lower, _BLOCK, work)
-    centered, uncentered, partners = _inflation(gram, kept, resolution(codes.values) ** 0.5)
+    centered, uncentered, partners = inflation(gram, kept, resolution(codes.values) ** 0.5)
     reasons = tuple(
         Reason.ZERO if count == 0 else Reason.TOO_FEW for count in firings[~used].tolist()
     )
@@ -132,81 +130,6 @@ def _costs(codes: SparseCodes, size: int) -> dict[str, float]:
         "factor": cube / 3,
         "inverse": cube / 3,
     }
-
-
-def _restricted(codes: SparseCodes, used: Tensor) -> SparseCodes:
-    """The codes of the latents in the mask, numbered anew."""
-    if used.all():
-        return codes
-    numbers = (used.cumsum(0) - 1).int()
-    remains = used[codes.latents.long()]
-    before = torch.cat([remains.new_zeros(1, dtype=torch.int64), remains.cumsum(0)])
-    return replace(
-        codes,
-        offsets=before[codes.offsets],
-        latents=numbers[codes.latents[remains].long()],
-        values=codes.values[remains],
-        n_latents=int(used.sum()),
-    )
-
-
-def _inflation(
-    gram: ScaledGram, kept: Tensor, support: float
-) -> tuple[Collinearity, Collinearity, Tensor]:
-    """Both variance inflations out of the inverse factor, and whom each latent is a multiple of."""
-    size = len(kept) - 1
-    about_origin = gram.buffer.new_zeros(size)
-    for first, last in block_bounds(size, gram.block):
-        rows = gram.lower[first:last, :last]
-        about_origin[:last] += rows[kept[first:last]].square().sum(0)
-    last_row = gram.lower[-1, :-1]
-    about_mean = about_origin + (last_row.square() if kept[-1] else 0.0)
-
-    varying = 1 - gram.cosines.square()
-    constant = varying <= NOISE
-    relations = relations_of(gram.lower, kept, support)
-    lengths = gram.lengths
-    uncentered = _collinearity(
-        about_origin, lengths.square(), relations.groups(), torch.zeros_like(constant), kept[:-1]
-    )
-    centered = _collinearity(
-        about_mean * varying,
-        lengths.square() * varying,
-        relations.with_intercept().groups(),
-        constant,
-        kept,
-    )
-    return replace(centered, rank=centered.rank - 1), uncentered, relations.partners()
-
-
-def _collinearity(
-    inflation: Tensor,
-    squares: Tensor,
-    groups: list[tuple[list[int], bool]],
-    constant: Tensor,
-    kept: Tensor,
-) -> Collinearity:
-    values = inflation.clamp(min=1.0)
-    reasons = [Reason.NONE] * len(values)
-    relations = []
-    for everyone, parallel in groups:
-        members = [j for j in everyone if not constant[j]]
-        if not members:
-            continue
-        values[members] = torch.inf
-        relations.append(tuple(members))
-        for j in members:
-            reasons[j] = Reason.DUPLICATE if parallel else Reason.COLLINEAR
-    values[constant] = torch.nan
-    for j in constant.nonzero().flatten().tolist():
-        reasons[j] = Reason.CONSTANT
-    return Collinearity(
-        vif=values,
-        n_effective=squares / values,
-        reasons=tuple(reasons),
-        relations=tuple(relations),
-        rank=int(kept.sum()),
-    )
 
 
 def _spread(found: Collinearity, used: Tensor, dropped: tuple[Reason, ...]) -> Collinearity:

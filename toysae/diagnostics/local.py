@@ -9,10 +9,10 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from toysae.diagnostics._blocks import check_threshold, shifted_inverse
 from toysae.diagnostics._column_space import scale_columns
-from toysae.diagnostics._inputs import ArrayLike, as_matrix, resolution
+from toysae.diagnostics._inputs import ArrayLike, as_matrix, as_tensor, resolution
 from toysae.diagnostics.collinearity import vif
-from toysae.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LocalInflation:
             constant column.
         highest: `[k]`, a bound that the VIF among all columns cannot exceed; infinite where the
             correlations between blocks are too strong for one.
-        blocks: `[k]` int64, number of the block of each column.
+        blocks: `[k]` int64, number of the block of each column; -1 for a column that was dropped.
         between: bound of the spectral norm of the correlations between blocks.
     """
 
@@ -36,7 +36,7 @@ class LocalInflation:
     @property
     def n_blocks(self) -> int:
         """Number of blocks."""
-        return int(self.blocks.max()) + 1
+        return len(self.blocks[self.blocks >= 0].unique())
 
 
 def block_local_vif(x: ArrayLike, threshold: float = 0.05) -> LocalInflation:
@@ -50,13 +50,17 @@ def block_local_vif(x: ArrayLike, threshold: float = 0.05) -> LocalInflation:
         threshold: of the absolute correlation of firings (strict); a column that fires always or
             never has none.
 
+    Returns:
+        Both bounds of each column and its block; NaN for constant columns.
+
     Raises:
         ShapeError: `x` is not a matrix.
         DataError: NaN or infinite values.
         ConfigError: `threshold` is outside [0, 1).
+
+    Source: Schur complement; Weyl's inequality.
     """
-    if not 0 <= threshold < 1:
-        raise ConfigError(f"threshold={threshold}: allowed are values from 0 to below 1")
+    check_threshold(threshold)
     matrix, eps = as_matrix(x, "x"), resolution(x)
     fires = scale_columns((matrix != 0).double(), centered=True, eps=eps).columns
     linked = (fires.T @ fires).abs() > threshold
@@ -68,20 +72,11 @@ def block_local_vif(x: ArrayLike, threshold: float = 0.05) -> LocalInflation:
     # Both norms bound the spectral one.
     bound = float(torch.minimum(between.norm(), between.abs().sum(1).max()))
 
-    original = x if isinstance(x, Tensor) else torch.as_tensor(np.array(x))
+    original = as_tensor(x)
     lowest, highest = torch.empty_like(scaled.lengths), torch.empty_like(scaled.lengths)
     for block in range(n_blocks):
         inside = blocks == block
         lowest[inside] = vif(original[:, inside]).vif
-        highest[inside] = _shifted_inverse(correlations[inside][:, inside], bound)
+        highest[inside] = shifted_inverse(correlations[inside][:, inside], bound)
     highest = torch.where(lowest.isnan(), torch.nan, torch.maximum(highest, lowest))
     return LocalInflation(lowest, highest, blocks, bound)
-
-
-def _shifted_inverse(block: Tensor, shift: float) -> Tensor:
-    """Diagonal of `(B - shift)⁻¹`; infinite where that is not positive definite."""
-    eigenvalues, vectors = torch.linalg.eigh(block)
-    left = eigenvalues - shift
-    if bool((left <= len(block) * torch.finfo(torch.float64).eps).any()):
-        return torch.full_like(eigenvalues, torch.inf)
-    return (vectors.square() / left).sum(1)

@@ -91,6 +91,8 @@ def projection_kurtosis(x: ArrayLike, directions: ArrayLike) -> Kurtosis:
     Raises:
         ShapeError: `x` is not a matrix or the directions live in another space.
         DataError: NaN or infinite values.
+
+    Source: textbook.
     """
     samples = as_matrix(x, "x")
     squares = (samples @ as_directions(directions, samples.shape[1]).T).square()
@@ -117,6 +119,8 @@ def fourth_angular_moment(x: ArrayLike) -> AngularMoment:
     Raises:
         ShapeError: `x` is not `[N, 2]`.
         DataError: NaN or infinite values.
+
+    Source: fourth angular harmonic.
     """
     samples = as_matrix(x, "x")
     if samples.shape[1] != 2:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.special import ndtri
 
-from toysae.diagnostics._inputs import ArrayLike, as_directions, as_matrix, center
+from toysae.diagnostics._inputs import ArrayLike, as_directions, as_matrix, as_spectrum, center
 from toysae.diagnostics._spectra import spectrum_of
 from toysae.errors import ConfigError, ShapeError
 
@@ -64,6 +64,14 @@ class PCA:
     gaps: Tensor
     gap_resolved: Tensor
     angle_sd: Tensor
+
+    @property
+    def cumulative_variance_ratio(self) -> Tensor:
+        """`[d]`, share of the variance in the first 1, 2, ... components: ascending to 1.
+
+        NaN for data without variance.
+        """
+        return self.explained_variance_ratio.cumsum(0)
 
     @property
     def directions_defined(self) -> bool:
@@ -150,6 +158,9 @@ def alignment(components: ArrayLike, directions: ArrayLike) -> Tensor:
 
     Raises:
         ShapeError: the two live in spaces of different dimension.
+        DataError: NaN or infinite values.
+
+    Source: textbook.
     """
     rows = as_matrix(components, "components")
     unit = as_directions(rows, rows.shape[1])
@@ -157,22 +168,61 @@ def alignment(components: ArrayLike, directions: ArrayLike) -> Tensor:
 
 
 def participation_ratio(eigenvalues: Tensor) -> float:
-    """`(Σλ)² / Σλ²`, in [1, rank]; NaN where all eigenvalues are 0."""
-    shares = eigenvalues / eigenvalues.sum()
+    """`(Σλ)² / Σλ²`: of how many equal variances the spectrum is the like.
+
+    Args:
+        eigenvalues: `[d]`, variances in any order.
+
+    Returns:
+        In [1, rank]; NaN where all eigenvalues are 0.
+
+    Raises:
+        ShapeError: not one axis, or no eigenvalue.
+        DataError: NaN, infinite or negative values.
+
+    Source: textbook; the Rényi entropy of order 2.
+    """
+    spectrum = as_spectrum(eigenvalues)
+    shares = spectrum / spectrum.sum()
     return float(1 / shares.square().sum())
 
 
 def effective_rank(eigenvalues: Tensor) -> float:
-    """`exp H(λ / Σλ)` with the entropy in nats; in [participation ratio, rank].
+    """`exp H(λ / Σλ)` with the entropy in nats.
 
-    NaN where all eigenvalues are 0. Source: Roy & Vetterli (2007), EUSIPCO.
+    Args:
+        eigenvalues: `[d]`, variances in any order.
+
+    Returns:
+        In [participation ratio, rank]; NaN where all eigenvalues are 0.
+
+    Raises:
+        ShapeError: not one axis, or no eigenvalue.
+        DataError: NaN, infinite or negative values.
+
+    Source: Roy & Vetterli (2007), EUSIPCO.
     """
-    return float(torch.special.entr(eigenvalues / eigenvalues.sum()).sum().exp())
+    spectrum = as_spectrum(eigenvalues)
+    return float(torch.special.entr(spectrum / spectrum.sum()).sum().exp())
 
 
 def stable_rank(eigenvalues: Tensor) -> float:
-    """`Σλ / max λ`, in [1, rank]; NaN where all eigenvalues are 0."""
-    return float(eigenvalues.sum() / eigenvalues.max())
+    """`Σλ / max λ`.
+
+    Args:
+        eigenvalues: `[d]`, variances in any order.
+
+    Returns:
+        In [1, rank]; NaN where all eigenvalues are 0.
+
+    Raises:
+        ShapeError: not one axis, or no eigenvalue.
+        DataError: NaN, infinite or negative values.
+
+    Source: textbook.
+    """
+    spectrum = as_spectrum(eigenvalues)
+    return float(spectrum.sum() / spectrum.max())
 
 
 def _gap_p_values(projections: Tensor, eigenvalues: Tensor) -> Tensor:

@@ -12,8 +12,14 @@ import torch
 from torch import Tensor
 
 from toysae.diagnostics._column_space import scale_columns
-from toysae.diagnostics._inputs import ArrayLike, as_matrix, as_vector, center, resolution
-from toysae.errors import ConfigError
+from toysae.diagnostics._inputs import (
+    ArrayLike,
+    as_matrix,
+    as_numbers_between,
+    as_vector,
+    center,
+    resolution,
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class RidgeInflation:
     """Variance inflation of ridge regressions.
 
     Attributes:
-        penalties: `[l]`.
+        penalties: `[l]`; the shares where the correlations are shrunk.
         vif: `[l, k]`; NaN for constant columns and where there is no inverse.
         degrees_of_freedom: `[l]`, `Σ λ_i / (λ_i + penalty)` over the eigenvalues of `R`: from the
             rank at penalty 0 down to 0.
@@ -62,6 +68,9 @@ def ridge_vif(x: ArrayLike, penalties: ArrayLike) -> RidgeInflation:
         x: `[N, k]` samples as rows, without a column for the intercept.
         penalties: `[l]`, each at least 0.
 
+    Returns:
+        The curve `[l, k]`; NaN for constant columns, and at penalty 0 with exact relations.
+
     Raises:
         ShapeError: `x` is not a matrix or `penalties` no vector.
         DataError: NaN or infinite values.
@@ -70,7 +79,7 @@ def ridge_vif(x: ArrayLike, penalties: ArrayLike) -> RidgeInflation:
     Source: Marquardt (1970), Technometrics 12(3).
     """
     spectrum = _Spectrum.of(x)
-    chosen = _penalties(penalties, float("inf"))
+    chosen = as_numbers_between(penalties, "penalties", 0.0, float("inf"))
     eigenvalues, vectors = spectrum.eigenvalues, spectrum.vectors
     weights = eigenvalues / (eigenvalues + chosen[:, None]).square()
     return RidgeInflation(
@@ -86,6 +95,9 @@ def ridge_trace(x: ArrayLike, y: ArrayLike, penalties: ArrayLike) -> RidgeTrace:
         y: `[N]` target.
         penalties: `[l]`, each at least 0.
 
+    Returns:
+        The trace `[l, k]`; NaN for constant columns, and at penalty 0 with exact relations.
+
     Raises:
         ShapeError: `x` is not a matrix, `y` has another length or `penalties` is no vector.
         DataError: NaN or infinite values.
@@ -94,7 +106,7 @@ def ridge_trace(x: ArrayLike, y: ArrayLike, penalties: ArrayLike) -> RidgeTrace:
     Source: Hoerl & Kennard (1970), Technometrics 12(1).
     """
     spectrum = _Spectrum.of(x)
-    chosen = _penalties(penalties, float("inf"))
+    chosen = as_numbers_between(penalties, "penalties", 0.0, float("inf"))
     target, _ = center(as_vector(y, "y", len(spectrum.columns)))
     products = (spectrum.columns @ spectrum.vectors).T @ target
     products = torch.where(spectrum.eigenvalues > 0, products, 0.0)
@@ -121,9 +133,11 @@ def regularized_vif(x: ArrayLike, shares: ArrayLike) -> RidgeInflation:
         ShapeError: `x` is not a matrix or `shares` no vector.
         DataError: NaN or infinite values.
         ConfigError: a share outside 0 to 1.
+
+    Source: Ledoit & Wolf 2004, shrinkage to the identity.
     """
     spectrum = _Spectrum.of(x)
-    chosen = _penalties(shares, 1.0)
+    chosen = as_numbers_between(shares, "shares", 0.0, 1.0)
     shrunk = (1 - chosen[:, None]) * spectrum.eigenvalues + chosen[:, None]
     values = (1 / shrunk) @ spectrum.vectors.square().T
     return RidgeInflation(chosen, spectrum.defined(values), spectrum.freedom(chosen / (1 - chosen)))
@@ -157,10 +171,3 @@ class _Spectrum:
     def defined(self, values: Tensor) -> Tensor:
         """The values with NaN for constant columns and for what has no inverse."""
         return torch.where(self.constant | ~values.isfinite(), torch.nan, values)
-
-
-def _penalties(values: ArrayLike, highest: float) -> Tensor:
-    chosen = as_vector(values, "penalties", len(values))
-    if bool((chosen < 0).any()) or bool((chosen > highest).any()):
-        raise ConfigError(f"penalties={chosen.tolist()}: allowed are values from 0 to {highest}")
-    return chosen

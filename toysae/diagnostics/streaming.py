@@ -60,6 +60,11 @@ class Components:
     effective_rank: float
     stable_rank: float
 
+    @property
+    def cumulative_variance_ratio(self) -> Tensor:
+        """`[d]`, share of the variance in the first 1, 2, ... components: ascending to 1."""
+        return self.explained_variance_ratio.cumsum(0)
+
 
 def batch_moments(x: ArrayLike) -> Moments:
     """Moments of one batch `[N, d]`, by two passes over it.
@@ -107,8 +112,14 @@ def pca_of_moments(moments: Moments, *, centered: bool = True) -> Components:
         moments: of all batches.
         centered: about the mean (divisor `N - 1`), otherwise about the origin (`N`).
 
+    Returns:
+        The components as `pca.pca` gives them, without the tests; NaN ratios and ranks for data
+        without variance.
+
     Raises:
         ShapeError: fewer than two samples.
+
+    Source: Chan, Golub & LeVeque 1983.
     """
     if moments.n_samples < 2:
         raise ShapeError(f"moments of {moments.n_samples} sample: PCA needs at least 2")

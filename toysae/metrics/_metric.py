@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -51,6 +51,14 @@ class Metric:
     """Where it comes from."""
     summaries: tuple[str, ...] = ()
     """Attributes of the result that the above speaks about; none where it is the result itself."""
+    ranges: Mapping[str, tuple[float, float]] = field(
+        default_factory=lambda: MappingProxyType({}), hash=False
+    )
+    """Narrower ranges of single summaries, by their name."""
+
+    def range_of(self, summary: str) -> tuple[float, float]:
+        """Lowest and highest value of one of the summaries."""
+        return self.ranges.get(summary, self.range)
 
     @property
     def name(self) -> str:

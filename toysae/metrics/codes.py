@@ -45,6 +45,11 @@ class SparseCodes:
         latents: `[k]` int32, the latent of each activation; ascending within a sample, none twice.
         values: `[k]`, the activation; finite and not 0.
         n_latents: latents, silent ones included.
+
+    Raises:
+        ShapeError: offsets, latents and values that do not fit together.
+        DataError: latents that do not ascend within a sample, or values that are NaN, infinite
+            or 0: an entry is a firing, so what does not fire has none.
     """
 
     offsets: Tensor
@@ -80,6 +85,13 @@ class SparseCodes:
         if bool((self.offsets.diff() < 0).any()) or bool(self._out_of_order().any()):
             raise DataError(
                 "latents do not ascend within each sample: expected sorted latents, none twice"
+            )
+        refuse_non_finite(self.values, "values")
+        n_zero = len(self.values) - int(torch.count_nonzero(self.values))
+        if n_zero:
+            raise DataError(
+                f"values: {n_zero} of {len(self.values)} are 0, which is not firing; leave them "
+                "out, as SparseCodes.from_dense and from_top_k do"
             )
 
     def _out_of_order(self) -> Tensor:

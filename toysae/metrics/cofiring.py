@@ -9,14 +9,7 @@ and, but for the treatment of rare latents, to repeating all of them.
 
 from __future__ import annotations
 
-from toysae.metrics._firing.association import (
-    Cofiring,
-    cofiring,
-    exact_expected_jaccard,
-    expected_jaccard,
-    fisher_p_value,
-    survival_probability,
-)
+from toysae.metrics._firing.association import Cofiring, cofiring, fisher_p_value
 from toysae.metrics._firing.best_cofiring import (
     BestCofiring,
     BothWays,
@@ -25,6 +18,16 @@ from toysae.metrics._firing.best_cofiring import (
     best_cofiring_within,
     cofiring_pairs,
 )
+from toysae.metrics._firing.chance_overlap import (
+    exact_expected_jaccard,
+    expected_jaccard,
+    survival_probability,
+)
+from toysae.metrics._firing.cofiring_ties import (
+    BestCofiringTies,
+    CofiringTies,
+    best_cofiring_ties,
+)
 from toysae.metrics._firing.count_blocks import sparse_firing_counts
 from toysae.metrics._firing.firing import FiringCounts, firing_counts
 from toysae.metrics._firing.jaccard import JaccardTable, jaccard, shrunken_jaccard, wilson_jaccard
@@ -32,13 +35,16 @@ from toysae.metrics._firing.magnitudes import MagnitudeSimilarity, magnitude_sim
 
 __all__ = [
     "BestCofiring",
+    "BestCofiringTies",
     "BothWays",
     "Cofiring",
     "CofiringPairs",
+    "CofiringTies",
     "FiringCounts",
     "JaccardTable",
     "MagnitudeSimilarity",
     "best_cofiring",
+    "best_cofiring_ties",
     "best_cofiring_within",
     "cofiring",
     "cofiring_pairs",

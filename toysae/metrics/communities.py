@@ -77,6 +77,9 @@ def connected_communities(graph: Graph) -> Communities:
     Returns:
         The communities; two latents share one if a path leads from one to the other.
 
+    Raises:
+        Nothing: what is no graph was refused where it was made.
+
     Source: scipy.sparse.csgraph.
     """
     _, found = csgraph.connected_components(graph.adjacency(), directed=False)

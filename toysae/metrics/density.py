@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from toysae.errors import DataError
-from toysae.metrics._directions import row_blocks, unit_rows
+from toysae.metrics._directions import row_blocks
+from toysae.metrics._firing.antipodal import AntipodalPairs, antipodal_pairs
 from toysae.metrics._firing.firing import SAMPLES_AT_ONCE, fires, require_threshold
 from toysae.metrics._firing.published_firing import (
     AliveDefinitions,
@@ -23,7 +24,7 @@ from toysae.metrics._firing.published_firing import (
     alive_by_definition,
     l0_by_definition,
 )
-from toysae.metrics._inputs import finite, require_bool, require_same_width
+from toysae.metrics._inputs import finite, require_same_width
 from toysae.metrics.codes import SparseCodes
 
 __all__ = [
@@ -44,8 +45,6 @@ __all__ = [
     "mean_l0",
     "mean_weighted_l1",
 ]
-
-_DICTIONARY_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -106,24 +105,6 @@ class DenseLatents:
         return int(self.mask.sum())
 
 
-@dataclass(frozen=True)
-class AntipodalPairs:
-    """Pairs of latents whose directions are nearly opposite."""
-
-    pairs: Tensor
-    """The two rows of each pair, the lower first, `[p, 2]`, int64."""
-    cosine: Tensor
-    """Cosine of each pair, `[p]`, ascending."""
-    n_latents: int
-    """Latents that were compared."""
-
-    @property
-    def share_of_latents(self) -> float:
-        """Share of the compared latents that are in a pair; NaN for none."""
-        in_pairs = len(self.pairs.unique())
-        return in_pairs / self.n_latents if self.n_latents else math.nan
-
-
 def density(latents: Tensor | SparseCodes, threshold: float = 0.0) -> Density:
     """Share of samples on which each latent fires, `#{t: |z_tj| > threshold} / N`, in [0, 1].
 
@@ -136,7 +117,9 @@ def density(latents: Tensor | SparseCodes, threshold: float = 0.0) -> Density:
 
     Raises:
         ShapeError: not two axes.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
+
+    Source: textbook.
     """
     if isinstance(latents, SparseCodes):
         firings, n_samples = _firings_of_codes(latents, threshold), latents.n_samples
@@ -169,7 +152,9 @@ def mean_l0(latents: Tensor | SparseCodes, threshold: float = 0.0) -> float:
 
     Raises:
         ShapeError: not two axes.
-        DataError: NaN or infinity.
+        DataError: NaN or infinity, or a threshold that is negative or not finite.
+
+    Source: textbook.
     """
     if isinstance(latents, SparseCodes):
         n_firings = int(_firings_of_codes(latents, threshold).sum())
@@ -192,6 +177,8 @@ def mean_weighted_l1(latents: Tensor | SparseCodes, decoder: Tensor) -> float:
     Raises:
         ShapeError: not two axes, or not one row of the decoder a latent.
         DataError: NaN or infinity.
+
+    Source: invariant to z_j s with d_j / s, as plain L1 is not.
     """
     lengths = torch.linalg.vector_norm(finite(decoder, "decoder"), dim=1)
     if isinstance(latents, SparseCodes):
@@ -240,6 +227,8 @@ def density_histogram(found: Density, bins_per_decade: int = 4) -> DensityHistog
 
     Raises:
         DataError: no samples, or less than one bin a decade.
+
+    Source: textbook; the floor is half a firing.
     """
     if found.n_samples < 1:
         raise DataError("a histogram of frequencies needs at least one sample")
@@ -268,8 +257,13 @@ def dense_latents(found: Density, above: float = 0.1) -> DenseLatents:
     Returns:
         The mask, and the shares of latents and of all firings, in [0, 1].
 
+    Raises:
+        DataError: `above` outside [0, 1].
+
     Source: SAEBench; Sun et al. 2025, arXiv 2506.15679.
     """
+    if not 0 <= above <= 1:
+        raise DataError(f"above={above}: expected a share of the samples in [0, 1]")
     mask = found.frequency > above
     total = found.frequency.sum()
     defined = ~found.frequency.isnan()
@@ -279,35 +273,3 @@ def dense_latents(found: Density, above: float = 0.1) -> DenseLatents:
         share_of_latents=mask[defined].double().mean().item(),
         share_of_density=(found.frequency[mask].sum() / total).item(),
     )
-
-
-def antipodal_pairs(
-    decoder: Tensor, among: Tensor | None = None, below: float = -0.9
-) -> AntipodalPairs:
-    """Pairs of latents with a cosine near -1: two halves of one signed direction.
-
-    Args:
-        decoder: `[m, d]`, rows are vectors; zero rows are left out.
-        among: latents to look at, bool `[m]`, such as `dense_latents(...).mask`; all by default.
-        below: cosine below which a pair is antipodal, strictly.
-
-    Returns:
-        The pairs, the most opposite first.
-
-    Raises:
-        ShapeError: not two axes, or a mask of another length.
-        DataError: NaN or infinity, or a mask that is not bool.
-
-    Source: Sun et al. 2025, arXiv 2506.15679.
-    """
-    if among is not None:
-        require_bool(among, "among", (len(decoder),))
-    kept = unit_rows(decoder, "decoder", among)
-    pairs, cosines = [kept.index.new_zeros(0, 2)], [kept.unit.new_zeros(0)]
-    for rows in row_blocks(len(kept.unit), _DICTIONARY_ROWS_AT_ONCE):
-        table = (kept.unit[rows] @ kept.unit[rows.start :].T).clamp_(-1, 1).triu(1)
-        opposite = (table < min(below, 0.0)).nonzero()
-        pairs.append(kept.index[opposite + rows.start])
-        cosines.append(table[opposite[:, 0], opposite[:, 1]])
-    cosine, order = torch.cat(cosines).sort(stable=True)
-    return AntipodalPairs(torch.cat(pairs)[order], cosine, len(kept.unit))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
-from toysae.metrics._inputs import refuse_non_finite
+from toysae.metrics._firing.firing import require_threshold
 from toysae.metrics.codes import SparseCodes
 
 __all__ = ["PositionProfile", "position_profile"]
@@ -64,11 +64,14 @@ def position_profile(
 
     Raises:
         ShapeError: not two axes, or not one position a sample.
-        DataError: NaN or infinity, positions that are not integers from 0 to `n_positions - 1`.
+        DataError: NaN or infinity, positions that are not integers from 0 to `n_positions - 1`, or
+            a threshold that is negative or not finite.
+
+    Source: textbook.
     """
+    require_threshold(threshold)
     if isinstance(latents, Tensor):
         latents = SparseCodes.from_dense(latents, threshold)
-    refuse_non_finite(latents.values, "latents")
     _require_positions(positions, latents.n_samples, n_positions)
     positions = positions.to(latents.latents.device).long()
     loud = latents.values.double().abs() > threshold

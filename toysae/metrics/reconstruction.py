@@ -32,6 +32,11 @@ class NormalizedMSE:
     """`sum |x - x_hat|^2 / sum |x|^2`, `[]`; NaN if all samples are zero."""
 
     @property
+    def n_defined(self) -> Tensor:
+        """Samples that are not zero, `[]`, int64; what `mean` is over."""
+        return _n_defined(self.per_sample)
+
+    @property
     def mean(self) -> Tensor:
         """Mean of `per_sample` over defined samples, `[]`; small samples weigh as large ones."""
         return self.per_sample.nanmean(dim=-1)
@@ -47,7 +52,7 @@ class PerSample:
     @property
     def n_defined(self) -> Tensor:
         """Samples that are defined, `[]`, int64."""
-        return (~torch.isnan(self.per_sample)).sum(dim=-1)
+        return _n_defined(self.per_sample)
 
     @property
     def mean(self) -> Tensor:
@@ -65,6 +70,11 @@ class Shrinkage:
     """`mean |x_hat| / mean |x|`, `[]`; NaN if all samples are zero."""
     relative_bias: Tensor
     """`E |x_hat|^2 / E <x, x_hat>`, `[]`; below 1 is shrinkage; NaN where the product is 0."""
+
+    @property
+    def n_defined(self) -> Tensor:
+        """Samples that are long enough, `[]`, int64; what `mean_norm_ratio` is over."""
+        return _n_defined(self.norm_ratio)
 
     @property
     def mean_norm_ratio(self) -> Tensor:
@@ -155,6 +165,8 @@ def explained_variance(x: Tensor, x_hat: Tensor) -> Tensor:
     Raises:
         ShapeError: shapes that do not fit together.
         DataError: NaN or infinity.
+
+    Source: coefficient of determination; 1 - FVU.
     """
     accumulator = ExplainedVariance()
     accumulator.update(x, x_hat)
@@ -176,6 +188,8 @@ def fraction_of_variance_unexplained(x: Tensor, x_hat: Tensor) -> Tensor:
     Raises:
         ShapeError: shapes that do not fit together.
         DataError: NaN or infinity.
+
+    Source: 1 - explained variance; sparse_coding and, within a batch, sparsify.
     """
     return 1 - explained_variance(x, x_hat)
 
@@ -195,6 +209,8 @@ def squared_error(x: Tensor, x_hat: Tensor) -> PerSample:
     Raises:
         ShapeError: shapes that do not fit together.
         DataError: NaN or infinity.
+
+    Source: textbook.
     """
     x, x_hat = paired(x, x_hat)
     return PerSample((x - x_hat).square().sum(dim=-1))
@@ -237,6 +253,8 @@ def mean_cosine(x: Tensor, x_hat: Tensor) -> PerSample:
     Raises:
         ShapeError: shapes that do not fit together.
         DataError: NaN or infinity.
+
+    Source: textbook.
     """
     x, x_hat = paired(x, x_hat)
     lengths = norm(x) * norm(x_hat)
@@ -270,3 +288,7 @@ def shrinkage(x: Tensor, x_hat: Tensor) -> Shrinkage:
         ratio(length_hat.sum(dim=-1), length.sum(dim=-1)),
         ratio(x_hat.square().sum(dim=(-2, -1)), (x * x_hat).sum(dim=(-2, -1))),
     )
+
+
+def _n_defined(per_sample: Tensor) -> Tensor:
+    return (~torch.isnan(per_sample)).sum(dim=-1)

@@ -13,6 +13,7 @@ from toysae.results.files import write_text
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 NULLS = "nulls.csv"
+NULLS_STRUCTURE = "nulls_structure.csv"
 DONE = "done.json"
 FAILURE = "failed.json"
 LOG = "run.log"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from toysae.results.files import Row
 from toysae.results.measurements import EvaluationWorld, Measurement
 from toysae.results.recovery_measurements import measure_recovery
+from toysae.results.structure_measurements import measure_structure
 from toysae.saes.base import SAE
 from toysae.saes.nulls import (
     identity_sae,
@@ -69,8 +70,34 @@ def measure_nulls(
     Returns:
         By name: `TRAINED` first, then the nulls, then those that are given.
     """
-    every = {TRAINED: sae, **null_saes(sae, world, seed), **(given or {})}
+    every = with_nulls(sae, world, seed, given)
     return {name: measure_recovery(each, world) for name, each in every.items()}
+
+
+def structure_rows(
+    sae: SAE,
+    world: EvaluationWorld,
+    *,
+    seed: int = 0,
+    given: Mapping[str, SAE] | None = None,
+) -> list[Row]:
+    """`measure_structure` of the same SAEs, one row each: co-firing, collinearity, PCs and trust.
+
+    Args:
+        sae: one member, `M = 1`.
+        world: where all are measured.
+        seed: of the random nulls and of the readout, which is the same for all.
+        given: nulls that had to be trained, by name.
+    """
+    every = with_nulls(sae, world, seed, given)
+    return [{"sae": name, **measure_structure(each, world, seed)} for name, each in every.items()]
+
+
+def with_nulls(
+    sae: SAE, world: EvaluationWorld, seed: int, given: Mapping[str, SAE] | None = None
+) -> dict[str, SAE]:
+    """An SAE as `TRAINED`, its nulls, and those that are given, by name."""
+    return {TRAINED: sae, **null_saes(sae, world, seed), **(given or {})}
 
 
 def null_rows(measured: Mapping[str, Measurement]) -> list[Row]:

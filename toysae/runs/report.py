@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
@@ -14,9 +14,9 @@ from omegaconf import DictConfig
 from toysae.checkpoints.saelens import save
 from toysae.metrics.uncertainty import seed_interval
 from toysae.results.files import Row
-from toysae.results.layout import NULLS, config_hash
+from toysae.results.layout import NULLS, NULLS_STRUCTURE, config_hash
 from toysae.results.measurements import EvaluationWorld, Measurement
-from toysae.results.null_measurements import measure_nulls, null_rows
+from toysae.results.null_measurements import measure_nulls, null_rows, structure_rows
 from toysae.results.recovery_measurements import measure_recovery
 from toysae.results.run import RunDirectory, open_run
 from toysae.results.wandb_mirror import mirror
@@ -28,6 +28,13 @@ CHANCE = "_chance"
 
 #: As SAELens, which stores log10(frequency + 1e-10).
 _NEVER_FIRED = 1e-10
+
+
+class _Nulls(NamedTuple):
+    """Both tables of an SAE and its nulls."""
+
+    measured: list[Row]
+    structure: list[Row]
 
 
 def report_run(run: TrainedRun, config: DictConfig, directory: Path, overrides: list[str]) -> None:
@@ -78,11 +85,15 @@ def _measure(run: TrainedRun, seed: int) -> Measurement:
     return measure_recovery(run.saes[seed], _world(run, seed))
 
 
-def _nulls(run: TrainedRun, seed: int) -> list[Row]:
+def _nulls(run: TrainedRun, seed: int) -> _Nulls:
     """The trained SAE beside those that learned nothing, or everything."""
     member = run.members()[seed - run.config.first_seed]
     initial = {"initial_weights": untrained([member])}
-    return null_rows(measure_nulls(run.saes[seed], _world(run, seed), seed=seed, given=initial))
+    sae, world = run.saes[seed], _world(run, seed)
+    return _Nulls(
+        null_rows(measure_nulls(sae, world, seed=seed, given=initial)),
+        structure_rows(sae, world, seed=seed, given=initial),
+    )
 
 
 def _write(
@@ -90,13 +101,15 @@ def _write(
     run: TrainedRun,
     config: DictConfig,
     measured: dict[int, Measurement],
-    nulls: dict[int, list[Row]],
+    nulls: dict[int, _Nulls],
 ) -> None:
     files.metrics(summarise(list(measured.values())))
     files.table("features.csv", _by_seed({s: m.features for s, m in measured.items()}))
     files.table("latents.csv", _by_seed({s: m.latents for s, m in measured.items()}))
     if nulls:
-        files.table(NULLS, _by_seed(nulls))
+        files.table(NULLS, _by_seed({s: each.measured for s, each in nulls.items()}))
+        structure = _by_seed({s: each.structure for s, each in nulls.items()})
+        files.table(NULLS_STRUCTURE, structure)
     files.table("history.csv", run.history)
     identity = config_hash(config)
     for seed, measurement in measured.items():

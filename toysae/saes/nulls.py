@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from toysae.draws import CPU, Draws
-from toysae.errors import ShapeError
+from toysae.errors import DataError, ShapeError
 from toysae.saes.base import SAE, SAEFamily, Shapes
 from toysae.saes.folding import untied
 from toysae.saes.relu import ReLU
@@ -38,9 +38,12 @@ def pca_sae(x: Tensor, n_components: int | None = None) -> SAE:
 
     Raises:
         ShapeError: no inputs, or not so many components.
+        DataError: NaN or infinity.
     """
     if x.ndim != 2 or not len(x):
         raise ShapeError(f"inputs {tuple(x.shape)}: expected [n, d] with at least one sample")
+    if not bool(torch.isfinite(x).all()):
+        raise DataError("inputs hold NaN or infinite values: drop those samples first")
     d = x.shape[1]
     kept = d if n_components is None else n_components
     if not 1 <= kept <= d:
@@ -56,7 +59,12 @@ def identity_sae(d_hidden: int, device: torch.device = CPU) -> SAE:
     Args:
         d_hidden: dimension of the inputs, `>= 1`.
         device: where the inputs will lie.
+
+    Raises:
+        ShapeError: no dimension.
     """
+    if d_hidden < 1:
+        raise ShapeError(f"d_hidden = {d_hidden}: must be at least 1")
     return _both_signs(torch.eye(d_hidden, device=device), torch.zeros(d_hidden, device=device))
 
 

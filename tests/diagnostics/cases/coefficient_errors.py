@@ -28,18 +28,8 @@ def errors(table: Tensor) -> Any:
     )
 
 
-def fits(table: Tensor) -> Any:
-    coefficients, latents, noise = table[:, :3], table[:, 3:6], table[:, 6]
-    hidden = coefficients @ FEATURES
-    y = hidden @ READOUT + noise
-    return coefficient_errors.readout_fits(
-        coefficients, latents, hidden, y, torch.tensor([0, 2, 2])
-    )
-
-
 CASES = {
     "coefficient_errors": Case(samples, "-", errors, applicable=SAMPLES),
-    "readout_fits": Case(samples, "-", fits, applicable=SAMPLES),
     "attenuation_factor": Case(
         lambda rng: [torch.tensor(v) for v in rng.random(2)],
         "ab",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from tests.metrics.case import SAMPLES, TABLES, Case, Rng, counts, two_firing_tables, two_tables
@@ -23,6 +24,11 @@ def pairs(a: Tensor, b: Tensor) -> cofiring.CofiringPairs:
     return cofiring.cofiring_pairs(sparse(a), sparse(b), 0.25)
 
 
+def with_copies(rng: Rng) -> list[Tensor]:
+    first, second = two_tables(rng)
+    return [first, torch.cat([second, second[:, :3]], dim=1)]
+
+
 CASES = {
     "cofiring": Case(counts, "-ab-", applicable=("repeat_samples",)),
     "expected_jaccard": Case(lambda rng: rng.random(2).tolist(), "ab"),
@@ -40,6 +46,12 @@ CASES = {
         SAMPLES,
     ),
     "best_cofiring": Case(two_tables, "ab", best, TABLES),
+    "best_cofiring_ties": Case(
+        with_copies,
+        "ab",
+        lambda a, b: cofiring.best_cofiring_ties(sparse(a), sparse(b)),
+        TABLES,
+    ),
     "best_cofiring_within": Case(
         lambda rng: two_tables(rng)[1:],
         "a",

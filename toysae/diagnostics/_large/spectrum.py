@@ -38,7 +38,10 @@ def symmetric_eigenvalues(upper: Tensor, block: int, band: int, work: Work) -> T
         `[n]`.
     """
     if upper.device.type != "cpu":
-        return torch.linalg.eigvalsh(upper, UPLO="U")
+        found = torch.linalg.eigvalsh(upper, UPLO="U")
+        for stage in ("band", "chase"):
+            work.add(stage, 1.0)
+        return found
     stored = reduce_to_band(upper, block, band, work)
     _Chase(stored, band, work).run()
     diagonal, beside = stored[:, 0].numpy(), stored[:-1, 1].numpy()

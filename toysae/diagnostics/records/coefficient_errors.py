@@ -18,22 +18,7 @@ RECORDS = (
         degenerate="NaN for unmatched and unidentifiable latents and zero decoder rows",
         source="toysae; omitted variables and errors in variables: Fuller 1987",
         summaries=("error", "sampling", "definition", "attenuation", "omission", "vif"),
-    ),
-    Metric(
-        coefficient_errors.readout_fits,
-        formula="R^2 of y = <a, h> on features, on latents, on matched latents, on PCs",
-        range=(0, 1),
-        orientation="coefficients are the truth; 1 is best, and says nothing about the betas",
-        symmetric=None,
-        invariances=SAMPLES,
-        degenerate="NaN for a readout without variation",
-        source="toysae",
-        summaries=(
-            "features.r_squared",
-            "latents.r_squared",
-            "matched.r_squared",
-            "components.r_squared",
-        ),
+        ranges={"vif": (1, math.inf)},
     ),
     Metric(
         coefficient_errors.attenuation_factor,

@@ -9,14 +9,14 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from toysae.errors import ShapeError
+from toysae.errors import DataError, ShapeError
 from toysae.metrics._directions import Partners
-from toysae.metrics._firing.association import Cofiring, cofiring
-from toysae.metrics._firing.cofiring_kernel import DICE, JACCARD, PHI, best_in_block, pairs_above
+from toysae.metrics._firing.association import cofiring
+from toysae.metrics._firing.blocks import Block, Joint, coefficient_of
+from toysae.metrics._firing.cofiring_kernel import DICE, JACCARD, PHI
 from toysae.metrics._firing.count_blocks import over_count_blocks
 from toysae.metrics._firing.jaccard import require_minimum, surviving
 from toysae.metrics._progress import Report
-from toysae.metrics._tables import best_along_rows
 from toysae.metrics.codes import SparseCodes
 
 Coefficient = Literal["jaccard", "dice", "phi"]
@@ -42,6 +42,16 @@ class BothWays(NamedTuple):
     def mean_b_to_a(self) -> float:
         """Mean over the latents of `b` that have a partner."""
         return self.b_to_a.similarity.nanmean().item()
+
+    @property
+    def n_defined_a(self) -> int:
+        """Latents of `a` that have a partner."""
+        return int((self.a_to_b.partner >= 0).sum())
+
+    @property
+    def n_defined_b(self) -> int:
+        """Latents of `b` that have a partner."""
+        return int((self.b_to_a.partner >= 0).sum())
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,8 @@ def best_cofiring(
 
     Raises:
         ShapeError: different samples, or a negative minimum.
+
+    Source: one sparse Gram matrix, some rows at a time.
     """
     return _best(a, b, minimum, report, with_itself=False)
 
@@ -134,6 +146,8 @@ def best_cofiring_within(
 
     Raises:
         ShapeError: a negative minimum.
+
+    Source: one sparse Gram matrix, some rows at a time.
     """
     return _best(codes, codes, minimum, report, with_itself=True)
 
@@ -162,8 +176,13 @@ def cofiring_pairs(
 
     Raises:
         ShapeError: different samples, a negative minimum, or an unknown coefficient.
+        DataError: `above` is NaN.
+
+    Source: one sparse Gram matrix, some rows at a time.
     """
     require_minimum(minimum)
+    if math.isnan(above):
+        raise DataError("above=nan: expected the number that the coefficient of a pair must exceed")
     if coefficient not in _KINDS:
         raise ShapeError(f"coefficient={coefficient!r}: expected one of {', '.join(_KINDS)}")
     block = Block(_KINDS[coefficient], a, b, minimum)
@@ -183,7 +202,7 @@ def _best(
     require_minimum(minimum)
     by_jaccard, by_phi = (Block(kind, a, b, minimum) for kind in (JACCARD, PHI))
 
-    def best(rows: slice, counts: Tensor) -> list[tuple[_Joint, _Joint]]:
+    def best(rows: slice, counts: Tensor) -> list[tuple[Joint, Joint]]:
         return [block.best(rows, counts, with_itself) for block in (by_jaccard, by_phi)]
 
     jaccard, phi = _Merged(by_jaccard), _Merged(by_phi)
@@ -201,141 +220,35 @@ def _best(
     )
 
 
-class _Joint(NamedTuple):
-    """A partner for each latent of one side, -1 for none, and how often both fire."""
-
-    partner: Tensor
-    n11: Tensor
-
-
-class Block:
-    """What is made of a block of counts: compiled on the CPU, by tables elsewhere."""
-
-    def __init__(self, kind: int, a: SparseCodes, b: SparseCodes, minimum: int) -> None:
-        self.kind = kind
-        self.n1, self.n2 = a.firings.double(), b.firings.double()
-        self.n_samples = a.n_samples
-        self.minimum = max(minimum, 1)
-
-    def best(self, rows: slice, counts: Tensor, with_itself: bool) -> tuple[_Joint, _Joint]:
-        """Best partner of each row of the block, and of each column within it."""
-        find = self.best_by_table if counts.is_cuda else self.best_compiled
-        by_row, by_column = find(rows, counts, with_itself)
-        row = torch.arange(len(by_row), device=counts.device)
-        column = torch.arange(len(by_column), device=counts.device)
-        return (
-            _Joint(by_row, counts[row, by_row] if len(column) else by_row.int()),
-            _Joint(by_column, counts[(by_column - rows.start).clamp(min=0), column]),
-        )
-
-    def best_compiled(
-        self, rows: slice, counts: Tensor, with_itself: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Partner of each row and of each column, -1 for none; on the CPU."""
-        by_row, by_column = (torch.empty(n, dtype=torch.int64) for n in counts.shape)
-        best_in_block(
-            self.kind,
-            rows.start,
-            counts.numpy(),
-            self.n1.numpy(),
-            self.n2.numpy(),
-            float(self.n_samples),
-            float(self.minimum),
-            with_itself,
-            by_row.numpy(),
-            by_column.numpy(),
-        )
-        return by_row, by_column
-
-    def best_by_table(
-        self, rows: slice, counts: Tensor, with_itself: bool
-    ) -> tuple[Tensor, Tensor]:
-        """As `best_compiled`, anywhere."""
-        table = self.table(rows, counts)
-        if with_itself:
-            table.diagonal(rows.start).fill_(torch.nan)
-        by_row, by_column = best_along_rows(table).partner, best_along_rows(table.T).partner
-        return by_row, by_column.where(by_column < 0, by_column + rows.start)
-
-    def pairs(self, rows: slice, counts: Tensor, above: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Row, column and joint firings of the pairs above a threshold."""
-        find = self.pairs_by_table if counts.is_cuda else self.pairs_compiled
-        row, column = find(rows, counts, above)
-        return row, column, counts[row - rows.start, column]
-
-    def pairs_compiled(self, rows: slice, counts: Tensor, above: float) -> tuple[Tensor, Tensor]:
-        """Row and column of the pairs above a threshold; on the CPU."""
-
-        def fill(row: Tensor, column: Tensor) -> int:
-            return pairs_above(
-                self.kind,
-                rows.start,
-                counts.numpy(),
-                self.n1.numpy(),
-                self.n2.numpy(),
-                float(self.n_samples),
-                float(self.minimum),
-                float(above),
-                row.numpy(),
-                column.numpy(),
-            )
-
-        none = torch.empty(0, dtype=torch.int64)
-        row, column = torch.empty(2, fill(none, none), dtype=torch.int64)
-        fill(row, column)
-        return row, column
-
-    def pairs_by_table(self, rows: slice, counts: Tensor, above: float) -> tuple[Tensor, Tensor]:
-        """As `pairs_compiled`, anywhere."""
-        row, column = (self.table(rows, counts) > above).nonzero().T
-        return row + rows.start, column
-
-    def table(self, rows: slice, counts: Tensor) -> Tensor:
-        """The coefficient `[rows, m]`; NaN where either side fires too rarely."""
-        n1, n2 = self.n1[rows, None], self.n2[None, :]
-        found = coefficient_of(self.kind, cofiring(counts, n1, n2, self.n_samples))
-        return found.masked_fill((n1 < self.minimum) | (n2 < self.minimum), torch.nan)
-
-    def values(self, rows: Tensor, columns: Tensor, n11: Tensor) -> Tensor:
-        """The coefficient of some pairs."""
-        found = cofiring(n11, self.n1[rows], self.n2[columns], self.n_samples)
-        return coefficient_of(self.kind, found)
-
-
-def coefficient_of(kind: int, found: Cofiring) -> Tensor:
-    """The coefficient that `kind` stands for."""
-    return (found.jaccard, found.dice, found.phi)[kind]
-
-
 class _Merged:
     """Best partners of both sides, from blocks of rows in order."""
 
     def __init__(self, block: Block) -> None:
         self.block = block
-        self.rows: list[_Joint] = []
+        self.rows: list[Joint] = []
         none = torch.full_like(block.n2, -1, dtype=torch.int64)
-        self.columns = _Joint(none, none.int())
+        self.columns = Joint(none, none.int())
         self.best = torch.full_like(block.n2, -math.inf)
 
-    def add(self, rows: _Joint, columns: _Joint) -> None:
+    def add(self, rows: Joint, columns: Joint) -> None:
         """Take in the next block; earlier rows win ties."""
         self.rows.append(rows)
         value = self._values(columns, self.block.n2, self.block.n1, self.block.kind)
         better = value > self.best
         self.best = torch.where(better, value, self.best)
-        self.columns = _Joint(*(torch.where(better, x, y) for x, y in zip(columns, self.columns)))
+        self.columns = Joint(*(torch.where(better, x, y) for x, y in zip(columns, self.columns)))
 
     def both_ways(self, kind: int) -> BothWays:
         """The partners, with another coefficient that puts pairs in the same order."""
-        none = _Joint(self.columns.partner[:0], self.columns.n11[:0])
-        rows = _Joint(*(torch.cat(parts) for parts in zip(none, *self.rows)))
+        none = Joint(self.columns.partner[:0], self.columns.n11[:0])
+        rows = Joint(*(torch.cat(parts) for parts in zip(none, *self.rows)))
         n1, n2 = self.block.n1, self.block.n2
         return BothWays(
             Partners(self._values(rows, n1, n2, kind), rows.partner),
             Partners(self._values(self.columns, n2, n1, kind), self.columns.partner),
         )
 
-    def _values(self, found: _Joint, own: Tensor, other: Tensor, kind: int) -> Tensor:
+    def _values(self, found: Joint, own: Tensor, other: Tensor, kind: int) -> Tensor:
         values = torch.full_like(own, torch.nan)
         has = found.partner >= 0
         pairs = cofiring(found.n11[has], own[has], other[found.partner[has]], self.block.n_samples)

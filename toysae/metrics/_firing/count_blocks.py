@@ -45,6 +45,8 @@ def sparse_firing_counts(
 
     Raises:
         ShapeError: different samples.
+
+    Source: one sparse Gram matrix.
     """
     _require_same_samples(a, b)
     n11 = torch.empty((a.n_latents, b.n_latents), dtype=torch.int32, device=a.latents.device)

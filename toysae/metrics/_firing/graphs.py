@@ -145,6 +145,8 @@ def cosine_graph(dictionary: Tensor, above: float, alive: Tensor | None = None) 
     Raises:
         ShapeError: not two axes, or a mask of another length.
         DataError: NaN or infinity, a mask that is not bool, or a negative `above`.
+
+    Source: textbook.
     """
     if not above >= 0:
         raise DataError(f"above={above}: expected a cosine of at least 0")

@@ -86,6 +86,8 @@ def jaccard(fires_a: Tensor, fires_b: Tensor, minimum: int = 10) -> JaccardTable
     Raises:
         ShapeError: not two axes, different samples, or a negative minimum.
         DataError: not bool.
+
+    Source: Jaccard 1901.
     """
     require_minimum(minimum)
     counts = firing_counts(fires_a, fires_b)
@@ -132,6 +134,8 @@ def shrunken_jaccard(fires_a: Tensor, fires_b: Tensor, strength: float = 10.0) -
     Raises:
         ShapeError: not two axes, or different samples.
         DataError: not bool, or a strength that is not positive.
+
+    Source: beta prior with mean J0 and weight s.
     """
     counts = firing_counts(fires_a, fires_b)
     return _table(counts, cofiring(*counts).jaccard_shrunk(strength), 1)

@@ -24,6 +24,10 @@ class MagnitudeSimilarity:
     pearson: Tensor
     """Correlation of the columns, in [-1, 1]; NaN if either is constant."""
 
+    def n_defined(self, similarity: str) -> int:
+        """Pairs for which a similarity, such as `"pearson"`, is not NaN."""
+        return int((~torch.isnan(getattr(self, similarity))).sum())
+
 
 def magnitude_similarity(a: Tensor, b: Tensor) -> MagnitudeSimilarity:
     """Ruzicka similarity, cosine and Pearson correlation of the activations of all pairs.

@@ -67,6 +67,8 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, block: int = BLOCK) -> Ten
     Raises:
         ShapeError: shapes that do not fit together, or no vocabulary.
         DataError: NaN or infinity, or a target that is no token.
+
+    Source: textbook.
     """
     _check_targets(logits, targets)
     flat = logits.reshape(-1, logits.shape[-1])
@@ -97,6 +99,8 @@ def cross_entropy_difference(
     Raises:
         ShapeError: shapes that do not fit together, or no vocabulary.
         DataError: NaN or infinity, or a target that is no token.
+
+    Source: textbook.
     """
     cost = cross_entropy(patched, targets, block=block)
     return cost - cross_entropy(original, targets, block=block)
@@ -121,10 +125,15 @@ def expected_difference(
     Raises:
         ShapeError: two shapes, or no vocabulary.
         DataError: NaN or infinity, or rows of `truth` that are no distributions.
+
+    Source: textbook.
     """
     sums = truth.sum(dim=-1, dtype=torch.float64)
-    if bool((truth < 0).any()) or not torch.allclose(sums, torch.ones_like(sums), atol=1e-6):
+    # Stored in bfloat16, probabilities add up to 1 within its rounding only.
+    rounding = max(1e-6, torch.finfo(truth.dtype).eps if truth.is_floating_point() else 0.0)
+    if bool((truth < 0).any()) or not torch.allclose(sums, torch.ones_like(sums), atol=rounding):
         raise DataError("truth: expected probabilities, rows that are >= 0 and add up to 1")
+    truth = truth.double() / sums[..., None]
     return ExpectedDifference(
         _from_truth(truth, patched, "patched", block),
         _from_truth(truth, original, "original", block),
@@ -154,6 +163,8 @@ def cross_entropy_recovered(
     Raises:
         ShapeError: three shapes, or no items.
         DataError: NaN or infinity, or no name for the baseline.
+
+    Source: loss recovered of dictionary_learning, SAELens and SAEBench.
     """
     if not original.shape == patched.shape == ablated.shape or not original.numel():
         raise ShapeError(

@@ -53,6 +53,8 @@ def output_change(
     Raises:
         ShapeError: two shapes, or no vocabulary.
         DataError: NaN or infinity.
+
+    Source: as the single metrics.
     """
 
     def measures(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, ...]:
@@ -126,6 +128,8 @@ def total_variation(original: Tensor, patched: Tensor, *, block: int = BLOCK) ->
     Raises:
         ShapeError: two shapes, or no vocabulary.
         DataError: NaN or infinity.
+
+    Source: textbook.
     """
     return _one(_total_variation, original, patched, block)
 
@@ -144,6 +148,8 @@ def top1_agreement(original: Tensor, patched: Tensor, *, block: int = BLOCK) -> 
     Raises:
         ShapeError: two shapes, or no vocabulary.
         DataError: NaN or infinity.
+
+    Source: textbook.
     """
     return _one(_same_top, original, patched, block)
 

@@ -113,6 +113,8 @@ def explained_variance_by_position(
     Raises:
         ShapeError: other shapes.
         DataError: NaN or infinity in a token that counts, or a mask that is not bool.
+
+    Source: explained variance of the tokens at one position.
     """
     accumulator = ExplainedVarianceByPosition()
     accumulator.update(x, x_hat, counted)

@@ -219,7 +219,7 @@ def hierarchical_bootstrap(
     seeds it is too narrow, as any bootstrap over them: by `(n - 1) / n` in the variance.
 
     Args:
-        items: values of the items of each seed, `n` arrays of any lengths.
+        items: values of the items of each seed, `n` arrays `[items]` of any lengths.
         seed: of the resampling; the same seed gives the same distribution.
         n_resamples: resamples, at least; all of the seeds' resamples where they are enumerated.
         report: called as `(seeds done, seeds)`.

@@ -9,6 +9,9 @@ from toysae.metrics._metric import COLUMNS, SAMPLES, Metric
 
 _TABLE = ("mean_a_to_b", "mean_b_to_a", "surviving_a", "matching.mean_over_max")
 
+_SHARES = ("jaccard", "dice", "overlap", "phi_max", "jaccard_max", "jaccard_chance")
+_BOTH_WAYS = ("jaccard.mean_a_to_b", "jaccard.mean_b_to_a", "f1.mean_a_to_b", "f1.mean_b_to_a")
+
 RECORDS = (
     Metric(
         cofiring.cofiring,
@@ -16,8 +19,8 @@ RECORDS = (
         "phi = (n11 N - n1 n2) / sqrt(n1 (N - n1) n2 (N - n2)) and its maximum, P(b|a), P(a|b), "
         "lift = n11 N / (n1 n2), pmi = log lift, J at most, by chance, and adjusted for both",
         range=(-math.inf, math.inf),
-        orientation="P(b|a) is second_given_first; the others have no side",
-        symmetric=False,
+        orientation="no side, but for second_given_first, P(b|a), and first_given_second, P(a|b)",
+        symmetric=True,
         invariances=("repeat_samples",),
         degenerate="NaN where a side never fires, or for phi never varies; pmi is -inf at n11 = 0",
         source="textbook",
@@ -29,11 +32,16 @@ RECORDS = (
             "phi_max",
             "lift",
             "pmi",
-            "second_given_first",
             "jaccard_max",
             "jaccard_chance",
             "jaccard_adjusted",
         ),
+        ranges={
+            **dict.fromkeys(_SHARES, (0, 1)),
+            "phi": (-1, 1),
+            "lift": (0, math.inf),
+            "jaccard_adjusted": (-math.inf, 1),
+        },
     ),
     Metric(
         cofiring.expected_jaccard,
@@ -118,6 +126,7 @@ RECORDS = (
         degenerate="NaN for latents that never fire, or for Pearson never vary",
         source="Ruzicka 1958; textbook",
         summaries=("ruzicka", "cosine", "pearson"),
+        ranges={"ruzicka": (0, 1)},
     ),
     Metric(
         cofiring.sparse_firing_counts,
@@ -148,6 +157,18 @@ RECORDS = (
             "phi.mean_b_to_a",
             "surviving_a",
         ),
+        ranges=dict.fromkeys((*_BOTH_WAYS, "surviving_a"), (0, 1)),
+    ),
+    Metric(
+        cofiring.best_cofiring_ties,
+        formula="#{j: |J_ij - max_j' J_ij'| < 1e-6} - 1, and of phi, both ways",
+        range=(0, math.inf),
+        orientation="0 is best: the partner that is named is the only one",
+        symmetric=False,
+        invariances=("permute_samples", *COLUMNS),
+        degenerate="0 for latents without a partner",
+        source="toysae",
+        summaries=("jaccard.n_a", "jaccard.n_b", "phi.n_a", "phi.n_b"),
     ),
     Metric(
         cofiring.best_cofiring_within,
@@ -159,6 +180,7 @@ RECORDS = (
         degenerate="NaN for latents that fire too rarely, or without another",
         source="one sparse Gram matrix, some rows at a time",
         summaries=("jaccard.mean_a_to_b", "f1.mean_a_to_b", "phi.mean_a_to_b"),
+        ranges=dict.fromkeys(("jaccard.mean_a_to_b", "f1.mean_a_to_b"), (0, 1)),
     ),
     Metric(
         cofiring.cofiring_pairs,

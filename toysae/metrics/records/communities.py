@@ -42,6 +42,7 @@ RECORDS = (
         degenerate="no community without an edge; covered is NaN without latents",
         source="scipy.sparse.csgraph",
         summaries=("n_communities", "covered"),
+        ranges={"covered": (0, 1)},
     ),
     Metric(
         communities.spectral_communities,
@@ -53,6 +54,7 @@ RECORDS = (
         degenerate="raises where fewer latents have an edge than communities are asked for",
         source="Shi and Malik 2000; Damle et al. 2019; sklearn.cluster.SpectralClustering",
         summaries=("n_communities", "covered"),
+        ranges={"covered": (0, 1)},
     ),
     Metric(
         communities.community_agreement,

@@ -102,7 +102,7 @@ RECORDS = (
         orientation="1 where every latent has an opposite one",
         symmetric=None,
         invariances=("permute_rows_a", "scale_rows", "joint_rotation", "pad_dimensions"),
-        degenerate="zero rows are left out; NaN without latents",
+        degenerate="zero rows are left out and counted; NaN without latents",
         source="Sun et al. 2025, arXiv 2506.15679",
         summaries=("share_of_latents",),
     ),

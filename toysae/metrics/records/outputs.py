@@ -20,6 +20,11 @@ RECORDS = (
         degenerate="refuses logits that are not finite",
         source="as the single metrics",
         summaries=("kl", "reverse_kl", "jensen_shannon", "total_variation", "same_top"),
+        ranges={
+            "jensen_shannon": (0, math.log(2)),
+            "total_variation": (0, 1),
+            "same_top": (0, 1),
+        },
     ),
     Metric(
         outputs.kl_divergence,
@@ -91,6 +96,7 @@ RECORDS = (
         degenerate="tokens of probability 0 add nothing",
         source="textbook",
         summaries=("difference", "patched", "original"),
+        ranges=dict.fromkeys(("patched", "original"), (0, math.inf)),
     ),
     Metric(
         outputs.cross_entropy_recovered,

@@ -18,5 +18,6 @@ RECORDS = (
         degenerate="NaN at positions without samples",
         source="textbook",
         summaries=("rate", "mean", "mean_when_firing"),
+        ranges={"rate": (0, 1)},
     ),
 )

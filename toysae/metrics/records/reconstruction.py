@@ -71,5 +71,6 @@ RECORDS = (
         degenerate="NaN for zero samples, bias NaN where <x, x_hat> is 0",
         source="Rajamanoharan et al. 2024 (arXiv 2404.16014), eq. 10",
         summaries=("mean_norm_ratio", "ratio_of_means", "relative_bias"),
+        ranges=dict.fromkeys(("mean_norm_ratio", "ratio_of_means"), (0, math.inf)),
     ),
 )

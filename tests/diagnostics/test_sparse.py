@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toysae.diagnostics import sparse
+from toysae.diagnostics.collinearity import vif
+from toysae.diagnostics.local import block_local_vif
+from toysae.diagnostics.ridge import regularized_vif
+from toysae.diagnostics.sparse import sparse_block_local_vif, sparse_regularized_vif
+from toysae.errors import ConfigError, DataError, ShapeError
+from toysae.metrics.codes import SparseCodes
+
+SHARES = np.array([1e-6, 1e-3, 0.1, 1.0])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_blocks() -> object:
+    """Blocks so small that small matrices have many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse, "_BLOCK", 4)
+        yield
+
+
+def codes_of(table: np.ndarray) -> SparseCodes:
+    return SparseCodes.from_dense(torch.from_numpy(table))
+
+
+def latents(rng: np.random.Generator, n: int, k: int) -> np.ndarray:
+    return (rng.random((n, k)) < 0.4) * rng.exponential(size=(n, k))
+
+
+def pairs_of_latents(rng: np.random.Generator, n: int, k: int) -> np.ndarray:
+    """`k` latents and, for each, one that fires with it."""
+    first = latents(rng, n, k)
+    return np.hstack([first, first * rng.random((n, k))])
+
+
+def ragged(rng: np.random.Generator) -> np.ndarray:
+    """With a constant latent, a duplicate and a silent one among others."""
+    x = latents(rng, 150, 9)
+    return np.hstack([x, np.full((150, 1), 0.7), 2 * x[:, [3]], np.zeros((150, 1))])
+
+
+def test_shrunk_by_hand() -> None:
+    """Fires 1100 and 1010 are uncorrelated; 1100 and 1000 have phi 1 / sqrt 3."""
+    table = np.array([[1.0, 1], [1, 0], [0, 0], [0, 0]])
+    found = sparse_regularized_vif(codes_of(table), np.array([0.5, 1.0]), min_firings=0)
+    # R_.5 has the correlation 1 / (2 sqrt 3), so 1 / (1 - 1 / 12) = 12 / 11.
+    np.testing.assert_allclose(found.vif, [[12 / 11, 12 / 11], [1, 1]])
+    assert found.penalties.tolist() == [0.5, 1.0]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20))
+def test_shrunk_as_the_dense_one(seed: int, k: int) -> None:
+    table = latents(np.random.default_rng(seed), 120, k)
+    table[0] += 0.1
+    found, dense = (
+        sparse_regularized_vif(codes_of(table), SHARES, min_firings=0),
+        regularized_vif(table, SHARES),
+    )
+    np.testing.assert_allclose(found.vif, dense.vif, rtol=1e-7)
+    np.testing.assert_allclose(found.degrees_of_freedom, dense.degrees_of_freedom, atol=1e-7)
+
+
+def test_exact_relations_are_finite_and_constants_undefined() -> None:
+    table = ragged(np.random.default_rng(0))
+    found, dense = (
+        sparse_regularized_vif(codes_of(table), SHARES),
+        regularized_vif(table, SHARES),
+    )
+    np.testing.assert_allclose(found.vif, dense.vif, rtol=1e-6)
+    assert found.vif[0].isnan().tolist() == [j in (9, 11) for j in range(12)]
+    # Two copies, half of the smallest eigenvalue each.
+    assert float(found.vif[0, 3]) == pytest.approx(0.5e6, rel=1e-2)
+    np.testing.assert_allclose(found.degrees_of_freedom, dense.degrees_of_freedom, atol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.05, 0.15]))
+def test_blocks_are_those_of_the_dense_one(seed: int, threshold: float) -> None:
+    table = pairs_of_latents(np.random.default_rng(seed), 400, 5)
+    found, dense = (
+        sparse_block_local_vif(codes_of(table), threshold),
+        block_local_vif(table, threshold),
+    )
+    same = found.blocks[:, None] == found.blocks
+    assert torch.equal(same, dense.blocks[:, None] == dense.blocks)
+    assert found.n_blocks == dense.n_blocks
+    np.testing.assert_allclose(found.lowest, dense.lowest, rtol=1e-7)
+    np.testing.assert_allclose(found.highest, dense.highest, rtol=1e-7)
+    assert found.between == pytest.approx(dense.between)
+    truth = vif(table).vif
+    assert (found.lowest <= truth * (1 + 1e-9)).all()
+    assert (found.highest >= truth * (1 - 1e-9)).all()
+
+
+def test_dropped_and_constant_latents_are_in_no_block() -> None:
+    table = ragged(np.random.default_rng(0))
+    table[:9, 0], table[9:, 0] = 1, 0
+    found = sparse_block_local_vif(codes_of(table), 0.3)
+    assert found.blocks[[0, 11]].tolist() == [-1, -1]
+    assert found.lowest.isnan().tolist() == [j in (0, 9, 11) for j in range(12)]
+    assert found.highest.isnan().tolist() == [j in (0, 9, 11) for j in range(12)]
+    assert found.lowest.isinf().tolist() == [j in (3, 10) for j in range(12)]
+    assert found.blocks[3] == found.blocks[10]
+
+
+def test_nothing_left() -> None:
+    silent = codes_of(np.zeros((20, 3)))
+    assert sparse_regularized_vif(silent, SHARES).vif.isnan().all()
+    assert sparse_regularized_vif(silent, SHARES).degrees_of_freedom.tolist() == [0, 0, 0, 0]
+    found = sparse_block_local_vif(silent)
+    assert found.lowest.isnan().all()
+    assert (found.n_blocks, found.between) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda codes, report: sparse_regularized_vif(codes, SHARES, report=report),
+        lambda codes, report: sparse_block_local_vif(codes, report=report),
+    ],
+)
+def test_progress_ends_at_the_whole(measure: object) -> None:
+    seen: list[tuple[int, int]] = []
+    measure(
+        codes_of(latents(np.random.default_rng(0), 200, 30)),
+        lambda done, whole: seen.append((done, whole)),
+    )
+    assert seen == sorted(seen)
+    assert seen[-1] == (1000, 1000)
+
+    def stop(done: int, whole: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(codes_of(latents(np.random.default_rng(0), 200, 30)), stop)
+
+
+def test_errors() -> None:
+    codes = codes_of(np.eye(12))
+    for share in (0.0, 1.1):
+        with pytest.raises(ConfigError, match="from 1e-09 to 1"):
+            sparse_regularized_vif(codes, np.array([share]))
+    with pytest.raises(ShapeError, match="expected one axis"):
+        sparse_regularized_vif(codes, np.array(0.1))
+    with pytest.raises(ConfigError, match="threshold=1"):
+        sparse_block_local_vif(codes, 1.0)
+    for call in (
+        lambda codes, n: sparse_regularized_vif(codes, SHARES, min_firings=n),
+        lambda codes, n: sparse_block_local_vif(codes, min_firings=n),
+    ):
+        with pytest.raises(ConfigError, match="min_firings=-1"):
+            call(codes, -1)
+        with pytest.raises(DataError, match="no samples"):
+            call(codes_of(np.zeros((0, 3))), 0)
