@@ -224,6 +224,11 @@ class TestInputs:
         assert absorption(C, Z, E2, D, []).rate.shape == (0,)
         assert math.isnan(saebench_absorption(C[:3], Z[:3], E2, D, C[:3], [(0, 1)]).mean_fraction)
 
+    def test_a_parent_that_never_occurs_has_no_latents(self) -> None:
+        found = absorption(torch.zeros(2, 2), torch.ones(2, 2), E2, E2, [(0, 1)])
+        assert found.main == ((),)
+        assert found.n_defined == 0
+
     def test_what_does_not_fit_is_refused(self) -> None:
         for pair in ((0, 0), (0, 2), (-1, 1)):
             with pytest.raises(ShapeError, match=r"expected \(parent, child\)"):

@@ -37,9 +37,14 @@ def greedy_union(
         fired: 1 where each latent fires, `[N, m]`.
         candidates: latents that may join.
         max_overlap: a latent joins only if its Jaccard overlap with each member is below this.
+
+    Returns:
+        No latents where none detects the feature, or it is never active.
     """
     samples = {int(j): fired.indices[fired.indptr[j] : fired.indptr[j + 1]] for j in candidates}
     n_active = np.count_nonzero(active)
+    if not n_active:
+        return Union([], math.nan)
     union = np.zeros(len(active), dtype=bool)
     members: list[int] = []
     reached = 0.0
