@@ -46,7 +46,7 @@ THREE = ComposedSets(sizes=(2, 1))
 CUBE = Orthonormal(d_hidden=3).spaces(THREE, [0], CPU)[0]
 FOUR = Orthonormal(d_hidden=4).spaces(ComposedSets(), [0], CPU)[0]
 
-TRAINER = Trainer(steps=50, batch_size=32, lr=3e-3, history_points=100)
+TRAINER = Trainer(steps=50, batch_size=32, lr=3e-3, dead_window=10, history_points=100)
 GHOSTS = replace(TRAINER, dead_latents="ghost", dead_window=5, ghost_cooldown=10)
 
 
