@@ -69,7 +69,7 @@ class Clustering:
     """How much tokens of one sequence depend on each other, and what that costs."""
 
     icc: float
-    """One-way intraclass correlation, at most 1; NaN where undefined."""
+    """One-way intraclass correlation, from `-1 / (n_0 - 1)` to 1; NaN where undefined."""
     size: float
     """Tokens of a sequence, `sum n_s^2 / sum n_s`; NaN without tokens."""
     n_defined: int
@@ -95,7 +95,7 @@ def reseed_variation(values: ArrayLike | Tensor) -> float:
         values: one number a seed, `[n]`.
 
     Returns:
-        At least 0, 0 is best; NaN for fewer than two seeds or a mean of 0.
+        In [0, ∞), 0 is best; NaN for fewer than two seeds or a mean of 0.
 
     Raises:
         ShapeError: not one axis.
@@ -209,8 +209,9 @@ def clustering(values: Tensor) -> Clustering:
         values: one number a token, `[sequences, positions]`; NaN is undefined and not counted.
 
     Returns:
-        The correlation, and the design effect that it makes; NaN for fewer than two sequences,
-        without two tokens in any, or where nothing varies.
+        The correlation, from `-1 / (n_0 - 1)` to 1, 0 for independent tokens; and the design effect
+        that it makes, up to `sum n_s^2 / N`, which may be negative only for unequal lengths. NaN
+        for fewer than two sequences, without two tokens in any, or where nothing varies.
 
     Raises:
         ShapeError: not two axes.
