@@ -246,6 +246,18 @@ class TestAgreement:
         assert math.isnan(nothing.adjusted_mutual_information)
         assert nothing.n_latents == 0
 
+    @pytest.mark.parametrize("labels", [[2], [0, 0, 0], [0, 1, 2]])
+    def test_partitions_that_chance_cannot_change_say_nothing(self, labels: list[int]) -> None:
+        found = communities.community_agreement(torch.tensor(labels), torch.tensor(labels))
+        assert math.isnan(found.adjusted_mutual_information)
+        assert found.n_latents == len(labels)
+
+    def test_one_community_agrees_with_several_by_nothing(self) -> None:
+        together, apart = torch.zeros(4).long(), torch.arange(4)
+        for other in (apart, torch.tensor([0, 0, 1, 1])):
+            found = communities.community_agreement(together, other)
+            assert found.adjusted_mutual_information == pytest.approx(0)
+
     def test_independent_partitions_agree_by_nothing(self) -> None:
         rng = np.random.default_rng(0)
         first, second = (torch.from_numpy(rng.integers(0, 40, 400)) for _ in range(2))

@@ -209,8 +209,15 @@ class TestDesignEffect:
         assert np.var(means) == pytest.approx(reliability.design_effect(16, 0.5) / 400, rel=0.1)
 
     def test_bad_input_is_refused(self) -> None:
-        for size, icc in ((0.5, 0.1), (2, 1.1), (2, -1.1), (math.nan, 0.1), (2, math.nan)):
-            with pytest.raises(DataError, match="expected a size"):
+        for size, icc in (
+            (0.5, 0.1),
+            (2, 1.1),
+            (2, -1.1),
+            (math.nan, 0.1),
+            (math.inf, 0),
+            (2, math.nan),
+        ):
+            with pytest.raises(DataError, match="expected a finite size"):
                 reliability.design_effect(size, icc)
 
 

@@ -62,7 +62,7 @@ class CommunityAgreement:
     """How far two partitions of the same latents agree."""
 
     adjusted_mutual_information: float
-    """1 for the same partition, 0 by chance; NaN where no latent is in both."""
+    """1 for the same partition, 0 by chance; NaN where chance could make no other."""
     n_latents: int
     """Latents that both place in a community; all that is compared."""
 
@@ -141,7 +141,8 @@ def community_agreement(first: Tensor, second: Tensor) -> CommunityAgreement:
         second: likewise, of the same latents.
 
     Returns:
-        The agreement, and how many latents it is over.
+        The agreement, and how many latents it is over. NaN, 0 over 0, where both partitions are the
+        same whatever the labels: no latent in both, one community of all, or all alone.
 
     Raises:
         ShapeError: not one axis of the same length.
@@ -161,5 +162,8 @@ def community_agreement(first: Tensor, second: Tensor) -> CommunityAgreement:
     n = int(both.sum())
     if n == 0:
         return CommunityAgreement(torch.nan, 0)
+    sizes = {len(first[both].unique()), len(second[both].unique())}
+    if sizes in ({1}, {n}):
+        return CommunityAgreement(torch.nan, n)
     score = adjusted_mutual_info_score(first[both].numpy(), second[both].numpy())
     return CommunityAgreement(float(score), n)

@@ -249,12 +249,14 @@ def design_effect(size: float, icc: float) -> float:
         The factor; 1 for independent values or clusters of one, `m` for copies.
 
     Raises:
-        DataError: a size below 1, or an impossible correlation.
+        DataError: a size that is below 1 or infinite, or an impossible correlation.
 
     Source: Kish 1965, "Survey Sampling".
     """
-    if not size >= 1 or not -1 <= icc <= 1:
-        raise DataError(f"size={size}, icc={icc}: expected a size of at least 1 and icc in [-1, 1]")
+    if not 1 <= size < math.inf or not -1 <= icc <= 1:
+        raise DataError(
+            f"size={size}, icc={icc}: expected a finite size of at least 1 and icc in [-1, 1]"
+        )
     return 1 + (size - 1) * icc
 
 
@@ -269,13 +271,14 @@ def spearman_brown(reliability: float, factor: float) -> float:
         In [0, 1], rising with the factor.
 
     Raises:
-        DataError: a reliability outside [0, 1], or a factor that is not above 0.
+        DataError: a reliability outside [0, 1], or a factor that is not above 0 or infinite.
 
     Source: Spearman 1910; Brown 1910.
     """
-    if not 0 <= reliability <= 1 or not factor > 0:
+    if not 0 <= reliability <= 1 or not 0 < factor < math.inf:
         raise DataError(
-            f"reliability={reliability}, factor={factor}: expected one in [0, 1] and one above 0"
+            f"reliability={reliability}, factor={factor}: expected one in [0, 1], and a finite one "
+            "above 0"
         )
     return factor * reliability / (1 + (factor - 1) * reliability)
 

@@ -63,7 +63,7 @@ RECORDS = (
         orientation="1 for the same communities, 0 by chance",
         symmetric=True,
         invariances=("permute_samples",),
-        degenerate="NaN where no latent is in both",
+        degenerate="NaN for no latent in both, one community of all, or all alone",
         source="Vinh et al. 2010; sklearn.metrics.adjusted_mutual_info_score",
         summaries=("adjusted_mutual_information",),
     ),
