@@ -1,13 +1,13 @@
-"""What every function does with damaged, coarse and empty input.
+"""What every registered function does with damaged, coarse and little input.
 
-NaN and infinity are refused by all that is registered, but for what takes NaN for "undefined". The
-rest is about the diagnostics and the metrics of firings, reconstructions, outputs and positions.
+What holds for all of them is a test; what does not stands in one of the tables, with the reason.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,69 +16,150 @@ import torch
 from test_registry import CASES, REGISTERED, by_summary
 from torch import Tensor
 
-from toysae.diagnostics.coefficients import implied_coefficients
 from toysae.errors import DataError, ShapeError, ToysaeError
 from toysae.metrics.registry import Metric
 
-#: Functions in which NaN stands for an undefined value, and says so.
+NO_TEST = "a test that could not be made"
+NO_TOKEN = "a position after the end of a sequence"
+NO_ESTIMATE = "a coefficient without an estimate"
+NO_COSINE = "a feature without a cosine"
+#: Inputs, by their place, in which NaN says that a value is undefined; and what is undefined there.
 TAKES_NAN = {
-    "benjamini_hochberg", "bonferroni", "clustering", "coefficient_stability", "energy",
-    "feature_stability", "fraction_above", "holm", "per_position", "quantiles", "recovery_curve",
-    "sign_errors", "sign_probability",
-}  # fmt: skip
-#: Standard errors may be infinite: nothing is known.
-TAKES_INFINITE = {("sign_errors", 2), ("sign_probability", 1)}
+    ("benjamini_hochberg", 0): NO_TEST,
+    ("bonferroni", 0): NO_TEST,
+    ("chance_corrected", 0): "an agreement that is undefined",
+    ("clustering", 0): NO_TOKEN,
+    ("coefficient_stability", 0): NO_ESTIMATE,
+    ("energy", 0): "a latent without a decomposition",
+    ("feature_stability", 0): NO_COSINE,
+    ("fraction_above", 0): NO_COSINE,
+    ("holm", 0): NO_TEST,
+    ("jackknife_over_seeds", 0): "a pair of seeds without a value",
+    ("per_position", 0): NO_TOKEN,
+    ("quantiles", 0): NO_COSINE,
+    ("recovery_curve", 0): NO_COSINE,
+    ("sign_errors", 0): NO_ESTIMATE,
+    ("sign_errors", 1): "a reference without a sign",
+    ("sign_errors", 2): NO_ESTIMATE,
+    ("sign_probability", 0): NO_ESTIMATE,
+    ("sign_probability", 1): NO_ESTIMATE,
+}
+#: Inputs, by their place, that may be infinite.
+TAKES_INFINITY = {
+    ("sign_errors", 2): "a standard error where nothing is known",
+    ("sign_probability", 1): "a standard error where nothing is known",
+}
 
-CHECKED = (
-    "codes", "cofiring", "communities", "density", "outputs", "positions", "profiles", "published",
-    "reconstruction", "_firing", "_outputs", "_positions",
-)  # fmt: skip
-#: What an exact relation is, and what adds up to 1, depends on the type that data are stored in.
-JUDGED_BY_TYPE = {
-    "vif", "condition_indices", "diagnose", "gvif", "centered_condition_indices", "leverage",
-    "ridge_vif", "ridge_trace", "regularized_vif", "readout_regression", "harmful_relations",
-    "readout_fits", "readout_estimators", "estimators", "bootstrap_coefficients",
-    "coefficient_errors", "identifiable", "vif_uncentered", "expected_difference",
+EXACTNESS = "what is an exact relation depends on the rounding of the type that data come in"
+#: Functions whose results depend on the type that the same numbers are stored in.
+DEPENDS_ON_TYPE = {
+    "centered_condition_indices": EXACTNESS,
+    "condition_indices": EXACTNESS,
+    "diagnose": EXACTNESS,
+    "expected_difference": "probabilities add up to 1 only to the rounding of their type",
+    "gvif": EXACTNESS,
+    "leverage": EXACTNESS,
+    "regularized_vif": EXACTNESS,
+    "ridge_vif": EXACTNESS,
+    "vif": EXACTNESS,
+}
+
+#: Functions that warn of few seeds, whatever these say.
+WARNS_OF_FEW = {
+    "paired_t_test": "no t test is known to apply to fewer than 6 seeds",
+    "sign_flip_test": "fewer than 6 seeds cannot be significant",
+    "wilcoxon_test": "fewer than 6 seeds cannot be significant",
+}
+
+#: Numbers that are no NaN where a table has no rows.
+NUMBERS_OF_NOTHING: dict[str, Mapping[str, str]] = {
+    "alive_by_definition": {"shares": "nothing has fired, by any definition"},
+    "best_cofiring": {"surviving_a": "share of the latents with enough firings"},
+    "best_cofiring_ties": {"jaccard.n_a": "count", "jaccard.n_b": "count", "phi.n_a": "count",
+                           "phi.n_b": "count"},
+    "best_partner_ties": {"n_a": "count", "n_b": "count"},
+    "composition_kinds": {"shares": "a single latent is one by its direction alone"},
+    "connected_communities": {"n_communities": "count"},
+    "jaccard": {"surviving_a": "share of the latents with enough firings"},
+    "monosemanticity": {"published_mean": "0 as published, for comparison"},
+    "multiplicity": {"on_b.most": "count"},
+    "saelens_reconstruction": dict.fromkeys(
+        ("true_l0", "sae_l0", "dead_latents", "shrinkage", "explained_variance"),
+        "0 as in SAELens, for comparison",
+    ),
+    "shrunken_jaccard": {"surviving_a": "share of the latents with enough firings"},
+    "sparse_firing_counts": {"n11": "count", "n1": "count", "n2": "count"},
+    "wilson_jaccard": {"surviving_a": "share of the latents with enough firings"},
 }  # fmt: skip
+
+TARGET = "its case takes the target out of the table's columns"
+#: Functions whose case takes a table apart before they see it, which needs both axes and columns.
+TAKEN_APART = {
+    "bootstrap_coefficients": TARGET,
+    "coefficient_errors": TARGET,
+    "composed_scores": "its case takes the cosines of all features",
+    "estimators": TARGET,
+    "readout_estimators": TARGET,
+    "readout_fits": TARGET,
+    "readout_regression": TARGET,
+    "ridge_trace": TARGET,
+    "saebench_absorption": "its case adds up the features by their coefficients",
+}
 
 DIAGNOSTICS = [m for m in REGISTERED if m.function.__module__.startswith("toysae.diagnostics")]
-
-
-def is_checked(metric: Metric) -> bool:
-    return metric in DIAGNOSTICS or metric.function.__module__.split(".")[2] in CHECKED
-
-
-MINE = [metric for metric in REGISTERED if is_checked(metric)]
 
 
 def inputs_of(metric: Metric) -> list[Any]:
     return CASES[metric.name].draw(np.random.default_rng(0))
 
 
+def called(metric: Metric, inputs: list[Any]) -> dict[str, Tensor]:
+    """The numbers of each summary."""
+    with warnings.catch_warnings():
+        if metric.name in WARNS_OF_FEW:
+            warnings.filterwarnings("ignore", "[0-9]+ seeds .*: use at least 6", UserWarning)
+        result = (CASES[metric.name].call or metric.function)(*inputs)
+    return by_summary(metric, result)
+
+
 def result_of(metric: Metric, inputs: list[Any]) -> Tensor:
-    result = (CASES[metric.name].call or metric.function)(*inputs)
-    return torch.cat(list(by_summary(metric, result).values()))
+    return torch.cat(list(called(metric, inputs).values()))
+
+
+def assert_in_range(metric: Metric, results: Mapping[str, Tensor]) -> None:
+    for name, values in results.items():
+        low, high = metric.range_of(name)
+        defined = values[~values.isnan()]
+        assert (defined >= low - 1e-9).all(), name
+        assert (defined <= high + 1e-9).all(), name
 
 
 def is_table(value: object) -> bool:
-    return isinstance(value, Tensor) and value.ndim > 0
+    """Numbers of samples, rows or seeds, of which there can be fewer."""
+    return isinstance(value, np.ndarray | dict) or (isinstance(value, Tensor) and value.ndim > 0)
 
 
-def floating(metric: Metric) -> list[int]:
-    """Places of the floating-point tensors among the inputs."""
-    return [
-        k
-        for k, value in enumerate(inputs_of(metric))
-        if isinstance(value, Tensor) and value.is_floating_point()
-    ]
+def takes_tables(metric: Metric) -> bool:
+    return any(map(is_table, inputs_of(metric)))
 
 
-def damaged(metric: Metric, place: int, value: float) -> list[Any]:
-    inputs = inputs_of(metric)
-    flat = inputs[place].clone().reshape(-1)
-    flat[len(flat) // 2] = value
-    inputs[place] = flat.reshape(inputs[place].shape)
-    return inputs
+def floating(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(floating, value.values()))
+    if isinstance(value, Tensor):
+        return value.is_floating_point()
+    return isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+
+
+def damaged(value: Any, wrong: float) -> Any:
+    """`value` with one number in its middle replaced."""
+    if isinstance(value, float):
+        return wrong
+    if isinstance(value, dict):
+        return {**value, list(value)[len(value) // 2]: wrong}
+    flat = (value.clone() if isinstance(value, Tensor) else value.copy()).reshape(-1)
+    flat[len(flat) // 2] = wrong
+    return flat.reshape(value.shape)
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
@@ -87,71 +168,131 @@ def damaged(metric: Metric, place: int, value: float) -> list[Any]:
     [
         pytest.param(metric, place, id=f"{metric.name}-{place}")
         for metric in REGISTERED
-        for place in floating(metric)
+        for place, value in enumerate(inputs_of(metric))
+        if floating(value)
     ],
 )
 def test_what_is_not_finite_is_refused(metric: Metric, place: int, wrong: float) -> None:
-    inputs = damaged(metric, place, wrong)
-    undefined = math.isnan(wrong) and metric.name in TAKES_NAN
-    unknown = wrong == math.inf and (metric.name, place) in TAKES_INFINITE
-    if undefined or unknown:
-        result_of(metric, inputs)
+    inputs = inputs_of(metric)
+    inputs[place] = damaged(inputs[place], wrong)
+    taken = TAKES_NAN if math.isnan(wrong) else TAKES_INFINITY if wrong > 0 else {}
+    if (metric.name, place) in taken:
+        assert_in_range(metric, called(metric, inputs))
         return
     with pytest.raises(DataError):
-        result_of(metric, inputs)
+        called(metric, inputs)
 
 
-@pytest.mark.parametrize(
-    "metric", [pytest.param(metric, id=metric.name) for metric in MINE if floating(metric)]
-)
-def test_bfloat16_is_as_good_as_the_same_numbers_in_double(metric: Metric) -> None:
-    coarse = [
-        value.bfloat16() if isinstance(value, Tensor) and value.is_floating_point() else value
-        for value in inputs_of(metric)
-    ]
-    found = result_of(metric, coarse)
-    if metric.name in JUDGED_BY_TYPE:
-        return
-    exact = [
-        value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
-        for value in coarse
-    ]
-    torch.testing.assert_close(found, result_of(metric, exact), equal_nan=True)
+def in_type(value: Any, dtype: torch.dtype) -> Any:
+    return value.to(dtype) if is_coarsened(value) else value
 
 
-def first_rows(n: int) -> Callable[[Tensor], Tensor]:
-    return lambda table: table[:n]
+def is_coarsened(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(first_rows(1), id="one row"),
-        pytest.param(first_rows(0), id="no row"),
-        pytest.param(torch.zeros_like, id="zeros"),
-    ],
-)
 @pytest.mark.parametrize(
     "metric",
     [
         pytest.param(metric, id=metric.name)
-        for metric in MINE
-        # Its case takes the readout out of the decoder: see below.
-        if any(map(is_table, inputs_of(metric))) and metric.name != "implied_coefficients"
+        for metric in REGISTERED
+        if any(map(is_coarsened, inputs_of(metric)))
     ],
 )
-def test_little_is_undefined_or_refused(metric: Metric, change: Callable[[Tensor], Tensor]) -> None:
-    """Never an error that is not ours, and no number that is neither in the range nor NaN."""
-    inputs = [change(value) if is_table(value) else value for value in inputs_of(metric)]
+def test_bfloat16_is_as_good_as_the_same_numbers_in_double(metric: Metric) -> None:
+    coarse = [in_type(value, torch.bfloat16) for value in inputs_of(metric)]
+    found = called(metric, coarse)
+    assert_in_range(metric, found)
+    if metric.name not in DEPENDS_ON_TYPE:
+        exact = called(metric, [in_type(value, torch.float64) for value in coarse])
+        for name, values in found.items():
+            torch.testing.assert_close(values, exact[name], equal_nan=True)
+
+
+def first_rows(n: int) -> Callable[[Any], Any]:
+    return lambda table: dict([*table.items()][:n]) if isinstance(table, dict) else table[:n]
+
+
+def zeros(table: Any) -> Any:
+    if isinstance(table, dict):
+        return dict.fromkeys(table, 0.0)
+    return torch.zeros_like(table) if isinstance(table, Tensor) else np.zeros_like(table)
+
+
+def first_columns(n: int) -> Callable[[Any], Any]:
+    return lambda table: table if isinstance(table, dict) or table.ndim < 2 else table[..., :n]
+
+
+def an_axis_less(table: Any) -> Any:
+    return table if isinstance(table, dict) else table[0]
+
+
+def an_axis_more(table: Any) -> Any:
+    return table if isinstance(table, dict) else table[None]
+
+
+ROWS = {"one row": first_rows(1), "no row": first_rows(0), "zeros": zeros}
+SHAPES = {
+    "one column": first_columns(1),
+    "no column": first_columns(0),
+    "an axis less": an_axis_less,
+    "an axis more": an_axis_more,
+}
+
+
+@pytest.mark.parametrize(
+    ("metric", "change"),
+    [
+        pytest.param(metric, change, id=f"{metric.name}-{name}")
+        for metric in filter(takes_tables, REGISTERED)
+        for name, change in (ROWS if metric.name in TAKEN_APART else ROWS | SHAPES).items()
+    ],
+)
+def test_little_is_undefined_or_refused(metric: Metric, change: Callable[[Any], Any]) -> None:
+    """In all tables or in one: no error that is not ours, no number out of range but NaN."""
+    tables = [place for place, value in enumerate(inputs_of(metric)) if is_table(value)]
+    for places in [tables, *([place] for place in tables)]:
+        inputs = inputs_of(metric)
+        for place in places:
+            inputs[place] = change(inputs[place])
+        try:
+            found = called(metric, inputs)
+        except ToysaeError:
+            continue
+        assert_in_range(metric, found)
+
+
+@pytest.mark.parametrize(
+    "metric", [pytest.param(m, id=m.name) for m in filter(takes_tables, REGISTERED)]
+)
+def test_without_rows_nothing_is_a_number(metric: Metric) -> None:
+    inputs = [first_rows(0)(value) if is_table(value) else value for value in inputs_of(metric)]
     try:
-        result = (CASES[metric.name].call or metric.function)(*inputs)
+        found = called(metric, inputs)
     except ToysaeError:
         return
-    for name, values in by_summary(metric, result).items():
-        low, high = metric.range_of(name)
-        defined = values[~values.isnan()]
-        assert (defined >= low - 1e-9).all(), name
-        assert (defined <= high + 1e-9).all(), name
+    numbers = {name for name, values in found.items() if not values.isnan().all()}
+    assert numbers == set(NUMBERS_OF_NOTHING.get(metric.name, {}))
+
+
+@pytest.mark.parametrize(
+    "metric", [pytest.param(m, id=m.name) for m in REGISTERED if not takes_tables(m)]
+)
+def test_a_zero_is_in_the_range_or_refused(metric: Metric) -> None:
+    for place, value in enumerate(inputs_of(metric)):
+        inputs = inputs_of(metric)
+        inputs[place] = value * 0
+        try:
+            found = called(metric, inputs)
+        except ToysaeError:
+            continue
+        assert_in_range(metric, found)
+
+
+def test_every_exception_is_of_a_registered_function() -> None:
+    of_places = {name for name, _ in TAKES_NAN | TAKES_INFINITY}
+    of_functions = {*DEPENDS_ON_TYPE, *WARNS_OF_FEW, *NUMBERS_OF_NOTHING, *TAKEN_APART}
+    assert {metric.name for metric in REGISTERED} >= of_places | of_functions
 
 
 NAN, SOME, ALL = "NaN", "some", "all"
@@ -163,7 +304,7 @@ LITTLE: dict[str, tuple[Any, Any, Any]] = {
     "bootstrap_coefficients": (NAN, ShapeError, NAN),
     "estimators": (DataError, ShapeError, SOME),
     "readout_regression": (NAN, ShapeError, NAN),
-    "implied_coefficients": (ALL, None, ALL),
+    "implied_coefficients": (ALL, ShapeError, ALL),
     "sign_errors": (ALL, NAN, NAN),
     "correlation": (NAN, ShapeError, NAN),
     "vif": (NAN, ShapeError, NAN),
@@ -201,7 +342,7 @@ LITTLE: dict[str, tuple[Any, Any, Any]] = {
 
 
 def test_every_diagnostic_of_tables_says_what_it_does_with_little() -> None:
-    tables = {m.name for m in DIAGNOSTICS if any(map(is_table, inputs_of(m)))}
+    tables = {metric.name for metric in filter(takes_tables, DIAGNOSTICS)}
     assert tables == set(LITTLE)
 
 
@@ -211,12 +352,11 @@ def test_every_diagnostic_of_tables_says_what_it_does_with_little() -> None:
         pytest.param(name, k, id=f"{name}-{word}")
         for name, expected in LITTLE.items()
         for k, word in enumerate(("one", "none", "zeros"))
-        if expected[k] is not None
     ],
 )
 def test_a_diagnostic_of_little(name: str, which: int) -> None:
     (metric,) = (m for m in DIAGNOSTICS if m.name == name)
-    change = (first_rows(1), first_rows(0), torch.zeros_like)[which]
+    change = (first_rows(1), first_rows(0), zeros)[which]
     inputs = [change(value) if is_table(value) else value for value in inputs_of(metric)]
     expected = LITTLE[name][which]
     if not isinstance(expected, str):
@@ -229,8 +369,3 @@ def test_a_diagnostic_of_little(name: str, which: int) -> None:
         SOME: (False, True),
         ALL: (len(undefined) == 0, False),
     }[expected]
-
-
-def test_a_decoder_without_rows_implies_nothing() -> None:
-    with pytest.raises(ShapeError, match="expected a non-empty matrix"):
-        implied_coefficients(torch.ones(0, 4), torch.ones(4))

@@ -188,6 +188,16 @@ def test_progress_ends_at_the_whole() -> None:
     assert len(set(done)) > 20
 
 
+@pytest.mark.parametrize("k", [0, 1, 2, 3, 7])
+def test_progress_of_little_ends_at_the_whole(k: int) -> None:
+    seen: list[tuple[int, int]] = []
+    of(
+        latents(np.random.default_rng(0), 200, k),
+        report=lambda done, whole: seen.append((done, whole)),
+    )
+    assert seen[-1] == (1000, 1000)
+
+
 STAGES = ("gram", "band", "chase", "factor", "inverse")
 
 

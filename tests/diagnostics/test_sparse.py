@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toysae.diagnostics import sparse
+from toysae.diagnostics._large.work import Work
 from toysae.diagnostics.collinearity import vif
 from toysae.diagnostics.local import block_local_vif
 from toysae.diagnostics.ridge import regularized_vif
 from toysae.diagnostics.sparse import sparse_block_local_vif, sparse_regularized_vif
 from toysae.errors import ConfigError, DataError, ShapeError
+from toysae.metrics._progress import Report
 from toysae.metrics.codes import SparseCodes
 
 SHARES = np.array([1e-6, 1e-3, 0.1, 1.0])
@@ -117,27 +121,65 @@ def test_nothing_left() -> None:
     assert (found.n_blocks, found.between) == (0, 0)
 
 
+def shrunk(codes: SparseCodes, report: Report | None = None) -> object:
+    return sparse_regularized_vif(codes, SHARES, report=report)
+
+
+def in_one_block(codes: SparseCodes, report: Report | None = None) -> object:
+    return sparse_block_local_vif(codes, 0.0, report=report)
+
+
+def in_blocks(codes: SparseCodes, report: Report | None = None) -> object:
+    return sparse_block_local_vif(codes, 0.2, report=report)
+
+
+MEASURES = (shrunk, in_one_block, in_blocks)
+BLOCKED = codes_of(pairs_of_latents(np.random.default_rng(0), 400, 15))
+
+
+@pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize(
-    "measure",
-    [
-        lambda codes, report: sparse_regularized_vif(codes, SHARES, report=report),
-        lambda codes, report: sparse_block_local_vif(codes, report=report),
-    ],
+    "codes",
+    [BLOCKED, *(codes_of(latents(np.random.default_rng(0), 200, k)) for k in (0, 1, 4, 5))],
 )
-def test_progress_ends_at_the_whole(measure: object) -> None:
+def test_progress_ends_at_the_whole(measure: Callable[..., object], codes: SparseCodes) -> None:
     seen: list[tuple[int, int]] = []
-    measure(
-        codes_of(latents(np.random.default_rng(0), 200, 30)),
-        lambda done, whole: seen.append((done, whole)),
-    )
+    measure(codes, lambda done, whole: seen.append((done, whole)))
     assert seen == sorted(seen)
     assert seen[-1] == (1000, 1000)
 
-    def stop(done: int, whole: int) -> None:
-        raise KeyboardInterrupt
 
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("stage", ["gram", "factor", "inverse"])
+def test_can_be_interrupted_in_every_stage(
+    measure: Callable[..., object], stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def add(self: Work, reported: str, share: float) -> None:
+        seen.append(reported)
+        if reported == stage:
+            raise KeyboardInterrupt
+
+    for kind in (Work, *Work.__subclasses__()):
+        monkeypatch.setattr(kind, "add", add)
     with pytest.raises(KeyboardInterrupt):
-        measure(codes_of(latents(np.random.default_rng(0), 200, 30)), stop)
+        measure(BLOCKED)
+    assert seen[-1] == stage
+
+
+def test_one_block_of_many_rows_tells_of_its_parts() -> None:
+    """Else a large SAE, most latents of which are tied, stands still for hours."""
+    seen: list[int] = []
+    in_one_block(BLOCKED, lambda done, whole: seen.append(done))
+    assert len(set(seen)) > 50
+
+
+def test_no_bound_where_much_is_between_the_blocks() -> None:
+    found = sparse_block_local_vif(codes_of(pairs_of_latents(np.random.default_rng(0), 40, 9)), 0.6)
+    assert found.between > 1
+    assert found.highest.isinf().all()
+    assert found.lowest.isfinite().all()
 
 
 def test_errors() -> None:

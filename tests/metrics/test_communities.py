@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.cluster import hierarchy
+from sklearn.cluster import SpectralClustering
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
 from toysae.metrics import communities
-from toysae.metrics._firing import graphs, trees
+from toysae.metrics._firing import graphs, spectral, trees
 from toysae.metrics.codes import SparseCodes
 
 from .draw import SEEDS, normal, tensor
@@ -157,9 +158,57 @@ class TestCommunities:
         assert communities.spectral_communities(graph, 2).labels.tolist() == [0, 0, 0, 1, 1, 1, -1]
         assert communities.connected_communities(graph).n_communities == 1
         assert communities.spectral_communities(graph, 1).labels.tolist() == [0] * 6 + [-1]
-        for wrong in (0, 7):
-            with pytest.raises(ShapeError, match="expected 1 to 6"):
+        for wrong in (-1, 0, 7):
+            with pytest.raises(ShapeError, match=r"expected 1, or from 1, .* to 6"):
                 communities.spectral_communities(graph, wrong)
+
+    def test_as_many_communities_as_latents(self) -> None:
+        one_edge = communities.cosine_graph(tensor([[1, 0], [0, 1], [0, 3]]), 0.5)
+        assert communities.spectral_communities(one_edge, 2).labels.tolist() == [-1, 0, 1]
+        triangle = communities.cosine_graph(tensor([[1, 0.1], [1, 0.2], [1, 0.3]]), 0.5)
+        assert communities.spectral_communities(triangle, 3).labels.tolist() == [0, 1, 2]
+
+    @given(SEEDS, st.integers(2, 5))
+    def test_a_connected_graph_is_cut_as_by_sklearn(self, seed: int, n: int) -> None:
+        rng = np.random.default_rng(seed)
+        weights = np.triu(rng.random((12, 12)), 1)
+        rows, columns = map(torch.from_numpy, weights.nonzero())
+        graph = communities.Graph(
+            rows, columns, torch.from_numpy(weights[weights > 0]), 12, len(rows)
+        )
+        solver = SpectralClustering(
+            n, affinity="precomputed", assign_labels="cluster_qr", random_state=0
+        )
+        expected = torch.from_numpy(solver.fit_predict(weights + weights.T)).long()
+        found = communities.spectral_communities(graph, n).labels
+        assert found.tolist() == trees.in_order(expected).tolist()
+
+    def test_components_are_communities_before_any_is_cut(self) -> None:
+        """Two pairs, and a path of four whose middle edge is the weakest, by far."""
+        pairs = torch.tensor([[0, 1], [2, 3], [4, 5], [5, 6], [6, 7]])
+        graph = communities.Graph(pairs[:, 0], pairs[:, 1], tensor([1, 9, 1, 1e-9, 1]), 9, 36)
+        three = communities.spectral_communities(graph, 3)
+        assert three.labels.tolist() == communities.connected_communities(graph).labels.tolist()
+        assert three.labels.tolist() == [0, 0, 1, 1, 2, 2, 2, 2, -1]
+        four = communities.spectral_communities(graph, 4)
+        assert four.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, -1]
+        with pytest.raises(ShapeError, match="from 3, the connected"):
+            communities.spectral_communities(graph, 2)
+        assert communities.spectral_communities(graph, 1).labels.tolist() == [0] * 8 + [-1]
+
+    def test_large_components_are_cut_as_small_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two rings of forty, each with one half that is bound more tightly."""
+        ring = torch.arange(40)
+        first = torch.cat([ring, ring + 40])
+        second = torch.cat([(ring + 1) % 40, (ring + 1) % 40 + 40])
+        weights = 1 + (first % 40 < 20).double() * (first + 1)
+        rows, columns = torch.minimum(first, second), torch.maximum(first, second)
+        graph = communities.Graph(rows, columns, weights, 80, 3160)
+        dense = communities.spectral_communities(graph, 5)
+        monkeypatch.setattr(spectral, "_DENSE", 10)
+        iterated = communities.spectral_communities(graph, 5)
+        assert iterated.labels.tolist() == dense.labels.tolist()
+        assert dense.n_communities == 5
 
     def test_labels_are_in_the_order_of_their_lowest_latents(self) -> None:
         found = trees.in_order(torch.tensor([5, 2, 5, 9, 2, 0]))
@@ -171,6 +220,9 @@ class TestCommunities:
         found = communities.connected_communities(graph)
         assert found.labels.tolist() == [-1, -1, -1]
         assert (found.n_communities, found.covered) == (0, 0)
+        for graph_without in (graph, communities.cosine_graph(torch.eye(3)[:0], 0.5)):
+            with pytest.raises(ShapeError, match="no latent of the graph has an edge"):
+                communities.spectral_communities(graph_without, 1)
 
 
 class TestAgreement:
@@ -193,6 +245,18 @@ class TestAgreement:
         nothing = communities.community_agreement(first - 2, second)
         assert math.isnan(nothing.adjusted_mutual_information)
         assert nothing.n_latents == 0
+
+    @pytest.mark.parametrize("labels", [[2], [0, 0, 0], [0, 1, 2]])
+    def test_partitions_that_chance_cannot_change_say_nothing(self, labels: list[int]) -> None:
+        found = communities.community_agreement(torch.tensor(labels), torch.tensor(labels))
+        assert math.isnan(found.adjusted_mutual_information)
+        assert found.n_latents == len(labels)
+
+    def test_one_community_agrees_with_several_by_nothing(self) -> None:
+        together, apart = torch.zeros(4).long(), torch.arange(4)
+        for other in (apart, torch.tensor([0, 0, 1, 1])):
+            found = communities.community_agreement(together, other)
+            assert found.adjusted_mutual_information == pytest.approx(0)
 
     def test_independent_partitions_agree_by_nothing(self) -> None:
         rng = np.random.default_rng(0)

@@ -113,6 +113,10 @@ class TestWeightedL1:
             density.mean_weighted_l1(torch.ones(2, 3), torch.ones(2, 3))
         with pytest.raises(ShapeError, match="decoder"):
             density.mean_weighted_l1(SparseCodes.from_dense(torch.ones(2, 3)), torch.ones(2, 3))
+        with pytest.raises(ShapeError, match="latents has shape"):
+            density.mean_weighted_l1(torch.ones(2), torch.ones(2, 3))
+        with pytest.raises(ShapeError, match="decoder has shape"):
+            density.mean_weighted_l1(torch.ones(2, 2), torch.ones(2))
         assert math.isnan(density.mean_weighted_l1(torch.ones(0, 2), torch.ones(2, 3)))
         codes = SparseCodes.from_dense(torch.ones(0, 2))
         assert math.isnan(density.mean_weighted_l1(codes, torch.ones(2, 3)))

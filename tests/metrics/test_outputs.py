@@ -231,6 +231,15 @@ class TestCrossEntropy:
                 with pytest.raises(DataError, match="NaN or infinite"):
                     outputs.output_change(p, q)
 
+    @pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
+    def test_targets_that_are_no_integers_are_refused(self, dtype: torch.dtype) -> None:
+        with pytest.raises(DataError, match=f"targets of type {dtype}: expected integers"):
+            outputs.cross_entropy(torch.zeros(2, 3), torch.ones(2, dtype=dtype))
+
+    def test_targets_may_be_small_integers(self) -> None:
+        found = outputs.cross_entropy(torch.zeros(2, 3), torch.ones(2, dtype=torch.uint8))
+        assert found.tolist() == pytest.approx([math.log(3)] * 2)
+
 
 class TestRecovered:
     @staticmethod

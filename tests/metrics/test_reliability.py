@@ -173,6 +173,13 @@ class TestClustering:
         assert found.size == pytest.approx(14 / 6)
         assert found.n_defined == 6
 
+    def test_lowest_of_unequal_lengths(self) -> None:
+        """Sequences (0) and (-1, 1): equal means, n_0 = 4 / 3, tokens of a sequence 5 / 3."""
+        found = reliability.clustering(tensor([[0, math.nan], [-1, 1]]))
+        assert found.icc == pytest.approx(-3)
+        assert found.design_effect == pytest.approx(-1)
+        assert math.isnan(found.effective_n)
+
     def test_copies_are_worth_one(self) -> None:
         found = reliability.clustering(normal(0, 5, 1).expand(5, 4))
         assert found.icc == pytest.approx(1)
@@ -202,8 +209,15 @@ class TestDesignEffect:
         assert np.var(means) == pytest.approx(reliability.design_effect(16, 0.5) / 400, rel=0.1)
 
     def test_bad_input_is_refused(self) -> None:
-        for size, icc in ((0.5, 0.1), (2, 1.1), (2, -1.1), (math.nan, 0.1), (2, math.nan)):
-            with pytest.raises(DataError, match="expected a size"):
+        for size, icc in (
+            (0.5, 0.1),
+            (2, 1.1),
+            (2, -1.1),
+            (math.nan, 0.1),
+            (math.inf, 0),
+            (2, math.nan),
+        ):
+            with pytest.raises(DataError, match="expected a finite size"):
                 reliability.design_effect(size, icc)
 
 

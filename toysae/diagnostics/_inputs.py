@@ -38,6 +38,14 @@ def as_raw_vector(values: ArrayLike, name: str, length: int) -> Tensor:
     return vector
 
 
+def n_values(values: ArrayLike, name: str) -> int:
+    """Length of `values`, which must have one axis."""
+    given = as_tensor(values)
+    if given.ndim != 1:
+        raise ShapeError(f"{name} of shape {tuple(given.shape)}: expected one axis")
+    return len(given)
+
+
 def as_standard_errors(values: ArrayLike, length: int) -> Tensor:
     """Float64 `[length]` of at least 0: NaN says undefined, infinity that nothing is known."""
     errors = _of_length(values, "standard_errors", length)

@@ -21,6 +21,7 @@ from toysae.diagnostics._inputs import (
     as_standard_errors,
     as_vector,
     center,
+    n_values,
     resolution,
 )
 from toysae.diagnostics._least_squares import least_squares
@@ -190,12 +191,12 @@ def sign_errors(beta: ArrayLike, reference: ArrayLike, standard_errors: ArrayLik
         Which signs are wrong, and the probability of each; NaN where undefined.
 
     Raises:
-        ShapeError: the lengths differ.
+        ShapeError: not one axis, or lengths that differ.
         DataError: an infinite estimate or reference, or a negative standard error.
 
     Source: textbook.
     """
-    length = len(beta)
+    length = n_values(beta, "beta")
     estimate = as_raw_vector(beta, "beta", length)
     truth = as_raw_vector(reference, "reference", length)
     errors = as_standard_errors(standard_errors, length)

@@ -11,6 +11,7 @@ from toysae.diagnostics._inputs import (
     as_matrix,
     as_raw_vector,
     as_standard_errors,
+    n_values,
     resolution,
 )
 
@@ -54,11 +55,12 @@ def sign_probability(beta: ArrayLike, standard_errors: ArrayLike) -> Tensor:
         `[k]`; NaN where either is undefined or both are 0.
 
     Raises:
-        ShapeError: the lengths differ.
+        ShapeError: not one axis, or lengths that differ.
         DataError: an infinite coefficient, or a negative standard error.
 
     Source: textbook.
     """
-    estimate = as_raw_vector(beta, "beta", len(beta))
-    errors = as_standard_errors(standard_errors, len(beta))
+    length = n_values(beta, "beta")
+    estimate = as_raw_vector(beta, "beta", length)
+    errors = as_standard_errors(standard_errors, length)
     return torch.special.ndtr(estimate.abs() / errors)

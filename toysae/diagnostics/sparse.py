@@ -6,6 +6,7 @@ open: which of them rest on the smallest eigenvalues alone, and which on latents
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from toysae.diagnostics._blocks import check_threshold, shifted_inverse
+from toysae.diagnostics._blocks import check_threshold
 from toysae.diagnostics._inputs import ArrayLike, as_numbers_between, resolution
 from toysae.diagnostics._large.cholesky import factorize, invert
 from toysae.diagnostics._large.gram import ScaledGram, block_bounds, scaled_gram
@@ -28,7 +29,10 @@ from toysae.metrics.codes import SparseCodes
 #: Below this share a regularisation drowns in the rounding of the Gram matrix.
 LOWEST_SHARE = 1e-9
 
+_DOUBLE = torch.finfo(torch.float64).eps
 _BLOCK = 960
+# Rows that are looked at together: what is made of them is small beside the matrix.
+_ROWS = 96
 
 
 def sparse_regularized_vif(
@@ -37,9 +41,9 @@ def sparse_regularized_vif(
     """VIF of the correlations of sparse latents, shrunk towards 0: `diag[((1 - λ) R + λ)⁻¹]`.
 
     As `ridge.regularized_vif`, from one Gram matrix and a factor for each share: `2/3 m³`
-    floating-point operations a share, a little over `8 m²` bytes. Exact relations are finite, up to
-    `1 / λ`: where the curve over `λ = 1e-6 ... 1e-3` moves, the VIF rests on the smallest
-    eigenvalues alone.
+    floating-point operations a share, a little over `8 m²` bytes and about 20 bytes a firing beside
+    the codes. Exact relations are finite, up to `1 / λ`: where the curve over `λ = 1e-6 ... 1e-3`
+    moves, the VIF rests on the smallest eigenvalues alone.
 
     Args:
         codes: activations of `m` latents on `N` samples.
@@ -87,9 +91,11 @@ def sparse_block_local_vif(
     """Bounds of the centred VIF from blocks of sparse latents that fire together.
 
     As `local.block_local_vif`: exact within a connected component of `|phi| > threshold`, and a
-    bound for what the other components add. Takes two Gram matrices one after the other, and for
-    each block the cube of its size: a single block is no faster than `large.sparse_collinearity`,
-    and takes twice its memory.
+    bound for what the other components add. Takes two Gram matrices one after the other, `8 m²`
+    bytes and about 25 a firing; and for each block of `k` latents up to `4/3 k³` floating-point
+    operations and `8 k²` bytes more: a single block is no faster than `large.sparse_collinearity`,
+    and takes twice its memory. Half of what is reported as done are the Gram matrices, however
+    large the blocks turn out.
 
     Args:
         codes: activations of `m` latents on `N` samples.
@@ -109,7 +115,8 @@ def sparse_block_local_vif(
     """
     check_threshold(threshold)
     used = frequent(codes, min_firings)
-    work = Work({"gram": 2 * _gram_cost(codes), "blocks": 1.0}, report, repeats={"gram": 2})
+    # How large the blocks are is known only after both Gram matrices: half of the work, then.
+    work = Work({"gram": 2.0, "factor": 1.0, "inverse": 1.0}, report, repeats={"gram": 2})
     kept = restricted(codes, used)
     fires = replace(kept, values=torch.ones_like(kept.values, dtype=torch.float32))
     labels = _linked(scaled_gram(fires, _BLOCK, work), threshold)
@@ -118,10 +125,17 @@ def sparse_block_local_vif(
     lowest, highest = torch.ones_like(gram.lengths), torch.empty_like(gram.lengths)
     highest.fill_(1 / (1 - between) if between < 1 else torch.inf)
     lowest[_spread_of(gram) == 0] = torch.nan
-    for block in (labels.bincount() > 1).nonzero().flatten().tolist():
+    sizes = labels.bincount()
+    cubes = torch.where(sizes > 1, sizes.double(), 0.0) ** 3
+    for block in (sizes > 1).nonzero().flatten().tolist():
         inside = (labels == block).nonzero().flatten()
-        lowest[inside], highest[inside] = _within(gram, inside, between, resolution(kept.values))
-    work.add("blocks", 1.0)
+        part = work.part(float(cubes[block] / cubes.sum()))
+        lowest[inside], highest[inside] = _within(
+            gram, inside, between, resolution(kept.values), part
+        )
+    if not bool(cubes.any()):
+        work.add("factor", 1.0)
+        work.add("inverse", 1.0)
     highest = torch.where(lowest.isnan(), torch.nan, torch.maximum(highest, lowest))
 
     def everywhere(values: Tensor, fill: float) -> Tensor:
@@ -149,9 +163,11 @@ def _spread_of(gram: ScaledGram) -> Tensor:
 def _correlations(gram: ScaledGram, spread: Tensor, first: int, last: int) -> Tensor:
     """Rows of the correlation matrix from the diagonal on; 0 for constant columns."""
     means = gram.cosines
-    found = gram.upper[first:last, first:-1] - torch.outer(means[first:last], means[first:])
+    found = torch.outer(means[first:last], means[first:]).neg_()
+    found += gram.upper[first:last, first:-1]
     found /= torch.where(spread > 0, spread, torch.inf)[first:last, None]
-    return found / torch.where(spread > 0, spread, torch.inf)[first:]
+    found /= torch.where(spread > 0, spread, torch.inf)[first:]
+    return found
 
 
 def _shrunk_inverse_diagonal(gram: ScaledGram, spread: Tensor, share: float, work: Work) -> Tensor:
@@ -166,18 +182,15 @@ def _shrunk_inverse_diagonal(gram: ScaledGram, spread: Tensor, share: float, wor
         lower[first:, first:last] = rows.T
     factorize(lower, gram.block, 0.0, work)
     invert(lower, gram.block, work)
-    diagonal = gram.buffer.new_zeros(size)
-    for first, last in block_bounds(size, gram.block):
-        diagonal[:last] += lower[first:last, :last].square().sum(0)
-    return diagonal
+    return _column_squares(lower, gram.block)
 
 
 def _linked(gram: ScaledGram, threshold: float) -> Tensor:
     """Number of the connected component of each column, from 0, in the order of their columns."""
     spread, size = _spread_of(gram), len(gram.lengths)
     labels = np.arange(size)
-    for first, last in block_bounds(size, gram.block):
-        near = (_correlations(gram, spread, first, last).abs() > threshold).triu(1)
+    for first, last in block_bounds(size, _ROWS):
+        near = (_correlations(gram, spread, first, last).abs_() > threshold).triu_(1)
         rows, columns = near.nonzero().cpu().numpy().T + first
         # What is linked so far goes along as an edge from each column to the number of its set.
         rows, columns = np.append(rows, np.arange(size)), np.append(columns, labels)
@@ -193,27 +206,60 @@ def _norm_between(gram: ScaledGram, labels: Tensor) -> float:
     """Bound of the spectral norm of the correlations between blocks."""
     spread = _spread_of(gram)
     squares, sums = spread.new_zeros(()), torch.zeros_like(spread)
-    for first, last in block_bounds(len(labels), gram.block):
-        apart = labels[first:last, None] != labels[first:]
-        sizes = (_correlations(gram, spread, first, last).abs() * apart).triu(1)
+    for first, last in block_bounds(len(labels), _ROWS):
+        sizes = _correlations(gram, spread, first, last).abs_().triu_(1)
+        sizes[labels[first:last, None] == labels[first:]] = 0.0
         squares += 2 * sizes.square().sum()
         sums[first:last] += sizes.sum(1)
         sums[first:] += sizes.sum(0)
     return min(float(squares.sqrt()), float(sums.max()) if len(sums) else 0.0)
 
 
-def _within(gram: ScaledGram, inside: Tensor, between: float, eps: float) -> tuple[Tensor, Tensor]:
+def _within(
+    gram: ScaledGram, inside: Tensor, between: float, eps: float, work: Work
+) -> tuple[Tensor, Tensor]:
     """VIF of the columns `inside` among themselves, and what it can be among all."""
+    bounded = between < 1
+    step = work.part(1 / 2) if bounded else work
     places = torch.cat([inside, inside.new_tensor([len(gram.lengths)])])
-    square = gram.upper[places[:, None], places].triu()
-    square = square + square.triu(1).T
-    part = ScaledGram(square, gram.lengths[inside], gram.cosines[inside], gram.block)
+    lower = gram.buffer.new_empty(len(places), len(places))
+    for first, last, rows in _rows_among(gram, places):
+        lower[first:, first:last] = rows.T
+    part = ScaledGram(lower, gram.lengths[inside], gram.cosines[inside], gram.block)
+    kept = factorize(part.lower, part.block, NOISE, step)
+    invert(part.lower, part.block, step)
+    lowest = inflation(part, kept, eps**0.5)[0].vif
+    if not bounded:
+        # The smallest eigenvalue of correlations is at most 1: nothing of `B - ε` is positive.
+        return lowest, torch.full_like(lowest, torch.inf)
+    lower = lower[:-1, :-1]
     spread = _spread_of(part)
-    correlations = (square[:-1, :-1] - torch.outer(part.cosines, part.cosines)) / torch.outer(
-        spread, spread
-    )
-    highest = shifted_inverse(correlations.fill_diagonal_(1.0), between)
-    untold = Work({"factor": 1.0, "inverse": 1.0}, None)
-    kept = factorize(part.lower, part.block, NOISE, untold)
-    invert(part.lower, part.block, untold)
-    return inflation(part, kept, eps**0.5)[0].vif, highest
+    for first, last, rows in _rows_among(gram, inside):
+        rows -= torch.outer(part.cosines[first:last], part.cosines[first:])
+        rows /= spread[first:last, None] * (1 - between)
+        rows /= spread[first:]
+        rows.diagonal().fill_(1.0)
+        lower[first:, first:last] = rows.T
+    kept = factorize(lower, part.block, max(NOISE, len(lower) * _DOUBLE), step)
+    if not bool(kept.all()):
+        step.add("inverse", 1.0)
+        return lowest, torch.full_like(lowest, torch.inf)
+    invert(lower, part.block, step)
+    return lowest, _column_squares(lower, part.block) / (1 - between)
+
+
+def _rows_among(gram: ScaledGram, places: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+    """Blocks of rows of the Gram matrix of some of its columns, ascending, from the diagonal on."""
+    for first, last in block_bounds(len(places), gram.block):
+        rows = gram.upper[places[first:last, None], places[first:]]
+        square = rows[:, : last - first]
+        square.copy_(square.triu() + square.triu(1).T)
+        yield first, last, rows
+
+
+def _column_squares(lower: Tensor, block: int) -> Tensor:
+    """Squared lengths of the columns of a lower triangle, blocks above the diagonal unread."""
+    found = lower.new_zeros(len(lower))
+    for first, last in block_bounds(len(lower), block):
+        found[:last] += lower[first:last, :last].square().sum(0)
+    return found

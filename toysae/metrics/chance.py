@@ -16,12 +16,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from scipy.integrate import quad
 from torch import Tensor
 
 from toysae.errors import DataError
 from toysae.metrics import _sphere
+from toysae.metrics._inputs import refuse_infinite
 from toysae.metrics._simulation import (
     HungarianChance,
     Simulated,
@@ -238,17 +240,19 @@ def chance_corrected(value: Value, chance: float) -> Value:
     At most 1, perfect agreement; 0 is what chance reaches, and it is negative below chance.
 
     Args:
-        value: an agreement with maximum 1, a number or a tensor of any shape.
+        value: an agreement with maximum 1, a number or a tensor of any shape; NaN is undefined and
+            stays so.
         chance: the same agreement's chance level.
 
     Returns:
         The corrected agreement; NaN for `chance = 1`, where nothing can be told from chance.
 
     Raises:
-        DataError: `chance` is not finite or above 1.
+        DataError: an infinite value, or a `chance` that is not finite or above 1.
 
     Source: Cohen 1960, kappa.
     """
+    refuse_infinite(torch.as_tensor(value), "value")
     if not chance <= 1 or np.isinf(chance):
         raise DataError(f"chance={chance}: expected a finite level of at most 1")
     return (value - chance) / (1 - chance) if chance < 1 else value * np.nan

@@ -6,17 +6,16 @@ says how far the answers agree, and is 0 by chance.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import torch
 from scipy.sparse import csgraph
-from sklearn.cluster import SpectralClustering
 from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
 from toysae.metrics._firing.graphs import Graph, cofiring_graph, cosine_graph
+from toysae.metrics._firing.spectral import normalized_cuts
 from toysae.metrics._firing.trees import Tree, cofiring_tree, cosine_tree, in_order
 
 __all__ = [
@@ -63,7 +62,7 @@ class CommunityAgreement:
     """How far two partitions of the same latents agree."""
 
     adjusted_mutual_information: float
-    """1 for the same partition, 0 by chance; NaN where no latent is in both."""
+    """1 for the same partition, 0 by chance; NaN where chance could make no other."""
     n_latents: int
     """Latents that both place in a community; all that is compared."""
 
@@ -90,36 +89,37 @@ def spectral_communities(graph: Graph, n_communities: int) -> Communities:
     """Normalised cuts of a graph into a given number of communities.
 
     Eigenvectors of the normalised Laplacian, clustered by a pivoted QR decomposition, which needs
-    no random start.
+    no random start. Those of a graph in several components are those of its components: each of
+    them is a community, or several.
 
     Args:
         graph: with positive weights.
-        n_communities: how many, at least 1 and at most the latents that have an edge.
+        n_communities: how many: 1, or at least the connected components and at most the latents
+            that have an edge.
 
     Returns:
-        The communities.
+        The communities; in rare cases a few less, at least 1.
 
     Raises:
-        ShapeError: fewer latents with an edge than communities, or no community.
+        ShapeError: more communities than latents with an edge, or fewer than components: no cut
+            says which of these belong together.
 
-    Source: Shi and Malik 2000; Damle et al. 2019; sklearn.cluster.SpectralClustering.
+    Source: Shi and Malik 2000; Damle et al. 2019; as sklearn.cluster.SpectralClustering.
     """
     connected = (graph.degrees > 0).nonzero()[:, 0].cpu()
-    if not 1 <= n_communities <= len(connected):
+    index = connected.numpy()
+    weights = graph.adjacency()[index][:, index]
+    n_components, components = csgraph.connected_components(weights, directed=False)
+    if len(index) == 0:
+        raise ShapeError(f"n_communities={n_communities}: no latent of the graph has an edge")
+    if n_communities != 1 and not n_components <= n_communities <= len(index):
         raise ShapeError(
-            f"n_communities={n_communities}: expected 1 to {len(connected)}, "
-            "the latents that have an edge"
+            f"n_communities={n_communities}: expected 1, or from {n_components}, the connected "
+            f"components, to {len(index)}, the latents that have an edge"
         )
     found = torch.zeros(graph.n_latents, dtype=torch.long)
     if n_communities > 1:
-        weights = graph.adjacency()[connected.numpy()][:, connected.numpy()]
-        solver = SpectralClustering(
-            n_communities, affinity="precomputed", assign_labels="cluster_qr", random_state=0
-        )
-        with warnings.catch_warnings():
-            # Components are communities, too: a graph of several is none to be warned of.
-            warnings.filterwarnings("ignore", "Graph is not fully connected")
-            found[connected] = torch.from_numpy(solver.fit_predict(weights)).long()
+        found[connected] = torch.from_numpy(normalized_cuts(weights, components, n_communities))
     return _labelled(graph, found)
 
 
@@ -141,7 +141,8 @@ def community_agreement(first: Tensor, second: Tensor) -> CommunityAgreement:
         second: likewise, of the same latents.
 
     Returns:
-        The agreement, and how many latents it is over.
+        The agreement, and how many latents it is over. NaN, 0 over 0, where both partitions are the
+        same whatever the labels: no latent in both, one community of all, or all alone.
 
     Raises:
         ShapeError: not one axis of the same length.
@@ -161,5 +162,8 @@ def community_agreement(first: Tensor, second: Tensor) -> CommunityAgreement:
     n = int(both.sum())
     if n == 0:
         return CommunityAgreement(torch.nan, 0)
+    sizes = {len(first[both].unique()), len(second[both].unique())}
+    if sizes in ({1}, {n}):
+        return CommunityAgreement(torch.nan, n)
     score = adjusted_mutual_info_score(first[both].numpy(), second[both].numpy())
     return CommunityAgreement(float(score), n)

@@ -24,7 +24,7 @@ from toysae.metrics._firing.published_firing import (
     alive_by_definition,
     l0_by_definition,
 )
-from toysae.metrics._inputs import finite, require_same_width
+from toysae.metrics._inputs import finite, require_axes, require_same_width
 from toysae.metrics.codes import SparseCodes
 
 __all__ = [
@@ -180,11 +180,13 @@ def mean_weighted_l1(latents: Tensor | SparseCodes, decoder: Tensor) -> float:
 
     Source: invariant to z_j s with d_j / s, as plain L1 is not.
     """
+    require_axes(decoder, "decoder", "[latents, dimensions]")
     lengths = torch.linalg.vector_norm(finite(decoder, "decoder"), dim=1)
     if isinstance(latents, SparseCodes):
         require_same_width(lengths[None], torch.empty(1, latents.n_latents), ("decoder", "latents"))
         terms = finite(latents.values, "latents").abs() * lengths[latents.latents]
         return terms.sum().item() / latents.n_samples if latents.n_samples else math.nan
+    require_axes(latents, "latents", "[samples, latents]")
     require_same_width(lengths[None], latents, ("decoder", "latents"))
     per_sample = finite(latents, "latents").abs() @ lengths
     return per_sample.mean().item()

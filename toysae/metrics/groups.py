@@ -33,7 +33,8 @@ def by_group(values: Tensor, groups: Mapping[str, Sequence[int]]) -> dict[str, G
         groups: items of each group; groups may overlap and need not cover all items.
 
     Returns:
-        A summary of each group, in the order of `groups`.
+        A summary of each group, in the order of `groups`: the mean lies between the lowest and the
+        highest value of the group, so in the range of `values`; NaN without a defined value.
 
     Raises:
         ShapeError: not one axis, or an item that is not there.

@@ -141,7 +141,7 @@ def ranking_table(
         report: called with the blocks of latents done and all of them.
 
     Returns:
-        The scores of all pairs, NaN as for `ranking`.
+        The scores of all pairs, in [0, 1], 1 is best, `[n, m]`; NaN as for `ranking`.
 
     Raises:
         ShapeError: different samples.

@@ -69,7 +69,7 @@ class Clustering:
     """How much tokens of one sequence depend on each other, and what that costs."""
 
     icc: float
-    """One-way intraclass correlation, at most 1; NaN where undefined."""
+    """One-way intraclass correlation, from `-1 / (n_0 - 1)` to 1; NaN where undefined."""
     size: float
     """Tokens of a sequence, `sum n_s^2 / sum n_s`; NaN without tokens."""
     n_defined: int
@@ -95,7 +95,7 @@ def reseed_variation(values: ArrayLike | Tensor) -> float:
         values: one number a seed, `[n]`.
 
     Returns:
-        At least 0, 0 is best; NaN for fewer than two seeds or a mean of 0.
+        In [0, ∞), 0 is best; NaN for fewer than two seeds or a mean of 0.
 
     Raises:
         ShapeError: not one axis.
@@ -209,8 +209,9 @@ def clustering(values: Tensor) -> Clustering:
         values: one number a token, `[sequences, positions]`; NaN is undefined and not counted.
 
     Returns:
-        The correlation, and the design effect that it makes; NaN for fewer than two sequences,
-        without two tokens in any, or where nothing varies.
+        The correlation, from `-1 / (n_0 - 1)` to 1, 0 for independent tokens; and the design effect
+        that it makes, up to `sum n_s^2 / N`, which may be negative only for unequal lengths. NaN
+        for fewer than two sequences, without two tokens in any, or where nothing varies.
 
     Raises:
         ShapeError: not two axes.
@@ -248,12 +249,14 @@ def design_effect(size: float, icc: float) -> float:
         The factor; 1 for independent values or clusters of one, `m` for copies.
 
     Raises:
-        DataError: a size below 1, or an impossible correlation.
+        DataError: a size that is below 1 or infinite, or an impossible correlation.
 
     Source: Kish 1965, "Survey Sampling".
     """
-    if not size >= 1 or not -1 <= icc <= 1:
-        raise DataError(f"size={size}, icc={icc}: expected a size of at least 1 and icc in [-1, 1]")
+    if not 1 <= size < math.inf or not -1 <= icc <= 1:
+        raise DataError(
+            f"size={size}, icc={icc}: expected a finite size of at least 1 and icc in [-1, 1]"
+        )
     return 1 + (size - 1) * icc
 
 
@@ -268,13 +271,14 @@ def spearman_brown(reliability: float, factor: float) -> float:
         In [0, 1], rising with the factor.
 
     Raises:
-        DataError: a reliability outside [0, 1], or a factor that is not above 0.
+        DataError: a reliability outside [0, 1], or a factor that is not above 0 or infinite.
 
     Source: Spearman 1910; Brown 1910.
     """
-    if not 0 <= reliability <= 1 or not factor > 0:
+    if not 0 <= reliability <= 1 or not 0 < factor < math.inf:
         raise DataError(
-            f"reliability={reliability}, factor={factor}: expected one in [0, 1] and one above 0"
+            f"reliability={reliability}, factor={factor}: expected one in [0, 1], and a finite one "
+            "above 0"
         )
     return factor * reliability / (1 + (factor - 1) * reliability)
 

@@ -183,7 +183,9 @@ def saelens_reconstruction(
         latents: activations `[N, m]`.
 
     Returns:
-        The values; where there is nothing to divide by they are 0 (see each).
+        Both L0, in [0, n] and [0, m]; dead latents, 0 to `m`; shrinkage, at least 0, 1 for none;
+        and explained variance, at most 1, which is best. Where there is nothing to divide by they
+        are 0 (see each), as there.
 
     Raises:
         ShapeError: not two axes, different samples, or reconstructions of another width.

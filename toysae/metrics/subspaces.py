@@ -141,7 +141,7 @@ def standardized(activations: Tensor) -> Tensor:
         activations: `[N, p]`.
 
     Returns:
-        float64 `[N, p]`; a constant column becomes zeros.
+        float64 `[N, p]`, from `-sqrt(N - 1)` to `sqrt(N - 1)`; a constant column becomes zeros.
 
     Raises:
         ShapeError: not a matrix.

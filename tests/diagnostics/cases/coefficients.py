@@ -14,7 +14,7 @@ CASES = {
     "implied_coefficients": Case(
         a_dictionary,
         "a",
-        lambda d: coefficients.implied_coefficients(d, d[0]),
+        lambda d: coefficients.implied_coefficients(d, d.double().sum(0)),
         applicable=("scale_rows", "joint_rotation", "pad_dimensions"),
     ),
     "sign_errors": Case(

@@ -38,7 +38,7 @@ CASES = {
         parents_and_children,
         "ab",
         lambda c, z: absorption.saebench_absorption(
-            c, z, FEATURES, DECODER, c @ FEATURES, FAMILIES
+            c, z, FEATURES, DECODER, c.double() @ FEATURES, FAMILIES
         ),
         applicable=APPLICABLE,
     ),

@@ -13,7 +13,7 @@ def coefficients_and_estimates(rng: Rng) -> list[Tensor]:
 
 
 def of_equal_index(coefficients: Tensor, latents: Tensor) -> CoefficientFit:
-    index = torch.arange(coefficients.shape[1])
+    index = torch.arange(coefficients.shape[-1])
     return coefficient_fit(coefficients, latents, index, index)
 
 

@@ -41,7 +41,7 @@ def differences_and_features(rng: Rng) -> list[Tensor]:
 
 
 def pointing_alike(features: Tensor) -> Tensor:
-    unit = features / features.norm(dim=1, keepdim=True)
+    unit = features.double() / features.double().norm(dim=1, keepdim=True)
     return unit @ unit.T > 0
 
 
@@ -63,7 +63,8 @@ def kinds(c: Tensor, z: Tensor) -> composition.CompositionKinds:
 
 def largest_share(d: Tensor, f: Tensor) -> Tensor:
     atoms = torch.arange(len(f)).expand(len(d), -1)
-    return composition.shapley_shares(d, f, atoms).amax(dim=1).mean()
+    shares = composition.shapley_shares(d, f, atoms)
+    return shares.amax(dim=1).mean() if shares.numel() else torch.tensor(torch.nan)
 
 
 def a_probability(rng: Rng) -> list[Any]:

@@ -12,6 +12,10 @@ def two_saes_in_use(rng: Rng) -> list[Tensor]:
     return [*two_saes(rng), normal(rng, 9, 4) * torch.arange(1, 5), normal(rng, 2, 4)]
 
 
+def second_moment(vectors: Tensor) -> Tensor:
+    return torch.einsum("...i,...j->ij", vectors.double(), vectors.double())
+
+
 def agreement(
     decoder_a: Tensor,
     decoder_b: Tensor,
@@ -25,8 +29,8 @@ def agreement(
         decoder_b,
         encoder_a,
         encoder_b,
-        covariance=torch.cov(inputs.T),
-        readout=readout.T @ readout,
+        covariance=second_moment(inputs),
+        readout=second_moment(readout),
     )
 
 

@@ -24,7 +24,7 @@ def ladder(a: Tensor, b: Tensor) -> Together:
 
 
 def against_reflections(a: Tensor, b: Tensor) -> NullComparison:
-    return reference_null(best_cosine, a, b, [b.flip(1), b.roll(1, dims=1)])
+    return reference_null(best_cosine, a, b, [b.flip(-1), b.roll(1, dims=-1)])
 
 
 CASES = {

@@ -8,7 +8,7 @@ from toysae.metrics import ranking
 
 
 def of_equal_index(coefficients: Tensor, latents: Tensor) -> ranking.Ranking:
-    index = torch.arange(min(coefficients.shape[1], latents.shape[1]))
+    index = torch.arange(min(coefficients.shape[-1], latents.shape[-1]))
     return ranking.ranking(coefficients, latents, index, index)
 
 

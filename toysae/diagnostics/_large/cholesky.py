@@ -40,6 +40,8 @@ def factorize(lower: Tensor, block: int, noise: float, work: Work) -> Tensor:
             rows.copy_(_divide(rows, square, kept[first:last]))
             lower[i:end, last:end].addmm_(rows, lower[last:end, first:last].T, alpha=-1)
             work.add("factor", (end - i) * (end - last) / total)
+    if not total:
+        work.add("factor", 1.0)
     return kept
 
 
@@ -58,6 +60,8 @@ def invert(lower: Tensor, block: int, work: Work) -> None:
             product = lower[i:end, last:end] @ lower[last:end, first:last]
             lower[i:end, first:last] = product @ inverse.neg()
             work.add("inverse", (end - i) * (end - last) / total)
+    if not total:
+        work.add("inverse", 1.0)
 
 
 def _factor_square(square: Tensor, noise: float) -> Tensor:

@@ -77,6 +77,9 @@ def scaled_gram(codes: SparseCodes, block: int, work: Work) -> ScaledGram:
 
 
 def _walk_firings(codes: SparseCodes, upper: Tensor, work: Work) -> None:
+    if len(codes.values) == 0:
+        work.add("gram", 1.0)
+        return
     offsets, latents = codes.offsets.numpy(), codes.latents.numpy()
     values = codes.values.to(torch.promote_types(codes.values.dtype, torch.float32)).numpy()
     starts = np.concatenate([[0], codes.firings.numpy()]).cumsum()

@@ -60,7 +60,7 @@ def reduce_to_band(upper: Tensor, block: int, band: int, work: Work) -> Tensor:
     for first, last in block_bounds(n, band):
         if last < n:
             reflect(upper, block, last, *_clear(upper[first:last, last:]))
-            work.add("band", ((n - first) ** 3 - (n - last) ** 3) / n**3)
+        work.add("band", ((n - first) ** 3 - (n - last) ** 3) / n**3)
         for row in range(first, last):
             entries = upper[row, row : row + band + 1]
             stored[row, : len(entries)] = entries
@@ -130,6 +130,8 @@ class _Chase:
             try:
                 for _ in pool.map(self._run_group, range(self._n_groups)):
                     self._work.add("chase", 1 / self._n_groups)
+                if not self._tiles_done:
+                    self._work.add("chase", 1.0)
             except BaseException:
                 self._stop()
                 raise

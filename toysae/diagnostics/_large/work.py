@@ -30,3 +30,15 @@ class Work:
         self._done += share * self._weights[stage] / self._repeats.get(stage, 1)
         if self._report is not None:
             self._report(min(round(self._done * _PARTS), _PARTS), _PARTS)
+
+    def part(self, share: float) -> Work:
+        """For one of several things that stages are done to: what it adds counts for `share`."""
+        return _Part(self, share)
+
+
+class _Part(Work):
+    def __init__(self, whole: Work, share: float) -> None:
+        self._whole, self._share = whole, share
+
+    def add(self, stage: str, share: float) -> None:
+        self._whole.add(stage, share * self._share)

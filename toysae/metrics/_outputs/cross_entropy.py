@@ -74,7 +74,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, block: int = BLOCK) -> Ten
     flat = logits.reshape(-1, logits.shape[-1])
     parts = [
         -log_softmax(finite(rows, "logits"), -1).gather(1, wanted[:, None])[:, 0]
-        for rows, wanted in zip(flat.split(block), targets.reshape(-1).split(block))
+        for rows, wanted in zip(flat.split(block), targets.reshape(-1).long().split(block))
     ]
     return torch.cat(parts).reshape(targets.shape)
 
@@ -208,6 +208,8 @@ def _check_targets(logits: Tensor, targets: Tensor) -> None:
             f"logits have shape {tuple(logits.shape)} and targets {tuple(targets.shape)}: "
             "expected [..., V] and [...]"
         )
+    if targets.dtype == torch.bool or targets.dtype.is_floating_point:
+        raise DataError(f"targets of type {targets.dtype}: expected integers, numbers of tokens")
     if bool(((targets < 0) | (targets >= logits.shape[-1])).any()):
         raise DataError(
             f"targets leave 0..{logits.shape[-1] - 1}: expected tokens of the vocabulary; "

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from scipy import stats
 from torch import Tensor
 
 from toysae.errors import DataError
-from toysae.metrics._inputs import numbers
+from toysae.metrics._inputs import numbers, refuse_infinite
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,12 @@ def jackknife_over_seeds(
         seed, as for fewer than three seeds.
 
     Raises:
-        DataError: a confidence outside (0, 1).
+        DataError: an infinite value, or a confidence outside (0, 1).
 
     Source: Arvesen 1969, "Jackknifing U-statistics".
     """
     check_confidence(confidence)
+    refuse_infinite(torch.tensor([*values.values()], dtype=torch.float64), "values")
     seeds = sorted({seed for pair in values for seed in pair})
     n = len(seeds)
     mean = float(np.mean(list(values.values()))) if values else math.nan

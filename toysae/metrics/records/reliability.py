@@ -53,13 +53,14 @@ RECORDS = (
     Metric(
         reliability.clustering,
         formula="(B - W) / (B + (n_0 - 1) W); design effect 1 + (m - 1) icc",
-        range=(-1, math.inf),
+        range=(-math.inf, math.inf),
         orientation="[sequences, positions]; 0 is independent, 1 is copies",
         symmetric=None,
         invariances=("permute_samples", "permute_columns_a", "joint_scale"),
         degenerate="NaN for fewer than two sequences or where nothing varies",
         source="Donner 1986; Kish 1965",
         summaries=("icc", "design_effect"),
+        ranges={"icc": (-math.inf, 1)},
     ),
     Metric(
         reliability.design_effect,
