@@ -21,8 +21,10 @@ not timed either.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from toysae.generators.independent import Independent
 from toysae.results.files import write_json
 from toysae.saes.relu import ReLU
 
+RESULT = RESULTS / "training_cpu.json"
 SAELENS_WORKER = Path(__file__).parent / "_training_saelens.py"
 
 
@@ -123,6 +126,14 @@ def line(found: dict[str, Any]) -> str:
     return text
 
 
+def keep(path: Path, about: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+    """Write cases to a file, each with what it was measured on; others that it holds stay."""
+    held = json.loads(path.read_text(encoding="utf-8"))["cases"] if path.is_file() else []
+    cases = {each["case"]: each for each in held}
+    cases |= {each["case"]: {**each, "measured_on": about} for each in rows}
+    write_json(path, {"cases": [cases[name] for name in CASES if name in cases]})
+
+
 def main() -> None:
     """Print the table; with `--write`, keep it beside this file."""
     parser = argparse.ArgumentParser(
@@ -155,9 +166,8 @@ def main() -> None:
     if python is None:
         print("(sae-lens is not installed here; --saelens-python PATH names an interpreter)")
     if arguments.write:
-        path = RESULTS / "training_cpu.json"
-        write_json(path, {**about, "cases": rows})
-        print(f"\nwritten to benchmarks/results/{path.name}")
+        keep(RESULT, about, rows)
+        print(f"\nwritten to benchmarks/results/{RESULT.name}")
 
 
 if __name__ == "__main__":

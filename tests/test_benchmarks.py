@@ -9,6 +9,7 @@ import torch
 from commands import ROOT, run_apart
 
 from benchmarks import training_gpu as gpu
+from benchmarks.training import keep
 from toysae.draws import CPU
 from toysae.training import chunks
 
@@ -21,6 +22,17 @@ def test_training_prints_a_row_a_case():
     assert members == "2"
     assert 1 < float(l0) < 8
     assert float(ratio.rstrip("x")) == pytest.approx(float(plain) / float(ours), rel=0.02)
+
+
+def test_cases_that_are_measured_again_replace_themselves(tmp_path):
+    path = tmp_path / "training.json"
+    keep(path, {"cpu": "old"}, [{"case": "d4_m8", "us": 2}, {"case": "d2_m8", "us": 1}])
+    keep(path, {"cpu": "new"}, [{"case": "d4_m8", "us": 3}])
+    cases = json.loads(path.read_text())["cases"]
+    assert [(case["case"], case["us"], case["measured_on"]["cpu"]) for case in cases] == [
+        ("d2_m8", 1, "old"),
+        ("d4_m8", 3, "new"),
+    ]
 
 
 def test_training_refuses_a_case_that_it_does_not_know():

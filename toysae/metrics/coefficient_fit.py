@@ -100,7 +100,7 @@ def coefficient_fit(
     """
     truth, learned = both_by_samples(coefficients, latents)
     feature, latent = require_pairs(feature, latent, truth.shape[1], learned.shape[1])
-    partnered = ((feature >= 0) & (latent >= 0)).nonzero()[:, 0]
+    partnered = ((feature >= 0) & (latent >= 0)).nonzero().flatten()
     c = truth.tocsc()[:, feature[partnered].numpy()]
     z = learned.tocsc()[:, latent[partnered].numpy()]
     n_detected, gain_detected, slope_detected = _where_detected(c, z, threshold)

@@ -51,9 +51,8 @@ class Tree:
 
 def in_order(labels: Tensor) -> Tensor:
     """The same partition, its parts numbered from 0 in the order of their first member."""
-    _, part = labels.unique(return_inverse=True)
-    n_parts = int(part.max()) + 1 if len(part) else 0
-    first = torch.full((n_parts,), len(part)).scatter_reduce(
+    found, part = labels.unique(return_inverse=True)
+    first = torch.full_like(found, len(part)).scatter_reduce(
         0, part, torch.arange(len(part)), "amin"
     )
     return first.argsort().argsort()[part]
