@@ -4,9 +4,10 @@
 
 Needs cosmic-ray (the extra `mutation`). Each mutant is one line of `toysae/metrics` or
 `toysae/diagnostics` with one mistake, drawn at random from all that the operators make; records,
-messages and annotations are left out. It is caught if any test that reaches it fails: one that
-imports its module, directly or through others, or a common test of such a metric. What survives is
-printed with its line; `benchmarks/mutation/survivors.md` says why it may.
+messages, annotations and sizes in which work is cut (powers of two from 256 on, which change no
+result) are left out. It is caught if any test that reaches it fails: one that imports its module,
+directly or through others, or a common test of such a metric. What survives is printed with its
+line; `benchmarks/mutation/survivors.md` says why it may.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from toysae.compiled import sources as kernel_sources
 TESTS = ("tests/metrics", "tests/diagnostics", "tests/test_registry.py")
 
 #: A mutant that takes longer than this is stuck, and noticed.
-LIMIT_SECONDS = 600
+LIMIT_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
 
 
 def _silent_lines(code: str) -> set[int]:
-    """Lines that compute nothing: messages of errors, fields, signatures and decorators."""
+    """Lines without a result: messages, fields, signatures, decorators and sizes of work."""
     lines: set[int] = set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Raise | ast.AnnAssign):
@@ -110,7 +111,17 @@ def _silent_lines(code: str) -> set[int]:
             lines.update(range(first, node.body[0].lineno))
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "warn":
             lines.update(range(node.lineno, node.end_lineno + 1))
+        if isinstance(node, ast.Assign) and _is_size_of_work(node.value):
+            lines.add(node.lineno)
     return lines
+
+
+def _is_size_of_work(value: ast.expr) -> bool:
+    """Whether this is a power of two from 256 on, written as a number or as `2**n`."""
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Pow):
+        return isinstance(value.left, ast.Constant) and value.left.value == 2
+    number = value.value if isinstance(value, ast.Constant) else None
+    return type(number) is int and number >= 256 and number.bit_count() == 1
 
 
 def judge(mutant: Mutant, workplace: Path) -> Outcome:

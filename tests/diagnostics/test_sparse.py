@@ -101,6 +101,22 @@ def test_blocks_are_those_of_the_dense_one(seed: int, threshold: float) -> None:
     assert (found.highest >= truth * (1 - 1e-9)).all()
 
 
+def test_a_latent_of_its_own_is_bounded_by_what_lies_between_blocks() -> None:
+    """A correlation of .05 makes no block here, and may inflate a variance by 1 / (1 - .05)."""
+    first = np.tile([1.0, 1.0, 0.0, 0.0], 110)
+    second = first.copy()
+    second[:440:4], second[2:440:4] = 0, 1  # half of each kind: correlation 0
+    second[:44:4] = 1  # and 11 back, of 440: correlation 22 / 440
+    table = np.stack([first, second], axis=1)
+    r = float(np.corrcoef(table.T)[0, 1])
+    found = sparse_block_local_vif(codes_of(table), 0.3)
+    assert r == pytest.approx(0.05, abs=2e-3)
+    assert found.n_blocks == 2
+    assert found.between == pytest.approx(r)
+    assert found.lowest.tolist() == [1, 1]
+    assert found.highest.tolist() == pytest.approx([1 / (1 - r)] * 2)
+
+
 def test_dropped_and_constant_latents_are_in_no_block() -> None:
     table = ragged(np.random.default_rng(0))
     table[:9, 0], table[9:, 0] = 1, 0

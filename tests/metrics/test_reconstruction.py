@@ -173,6 +173,16 @@ class TestExplainedVariance:
         accumulator.update(torch.stack([x, X[:1, :1] + normal(0, 7, 3)]), torch.zeros(2, 7, 3))
         assert accumulator.varies.tolist() == [False, True]
 
+    def test_whether_data_vary_is_told_by_their_lengths(self) -> None:
+        """Of all dimensions: half of 1e-24 of the second moment is rounding, twice that is not."""
+        for share, varies in ((0.5e-24, False), (2e-24, True)):
+            x = torch.ones(2, 4, dtype=torch.float64)
+            x[0] += share**0.5
+            x[1] -= share**0.5
+            accumulator = ExplainedVariance()
+            accumulator.update(x, x)
+            assert bool(accumulator.varies) is varies
+
     def test_no_samples_is_undefined(self) -> None:
         assert math.isnan(ExplainedVariance().compute())
         assert torch.isnan(explained_variance(torch.ones(2, 0, 3), torch.ones(2, 0, 3))).all()

@@ -106,7 +106,7 @@ def spectral_communities(graph: Graph, n_communities: int) -> Communities:
 
     Source: Shi and Malik 2000; Damle et al. 2019; as sklearn.cluster.SpectralClustering.
     """
-    connected = (graph.degrees > 0).nonzero()[:, 0].cpu()
+    connected = (graph.degrees > 0).nonzero().flatten().cpu()
     index = connected.numpy()
     weights = graph.adjacency()[index][:, index]
     n_components, components = csgraph.connected_components(weights, directed=False)

@@ -162,7 +162,7 @@ def simulated_p_value(
         draws = random_rows(keyed(seed, "simulated_p_value"), n_draws, unit.shape[1]).to(unit)
         present = first.unique()
         for i in reported(present, len(present), report):
-            rows = (first == i).nonzero()[:, 0]
+            rows = (first == i).nonzero().flatten()
             left = _beyond_one(unit[rows], features, i)
             null = _beyond_one(draws, features, i).largest.sort().values
             reached = n_draws - torch.searchsorted(null, left.largest.contiguous())

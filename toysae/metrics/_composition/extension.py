@@ -37,7 +37,7 @@ def one_more(
     best = scores.clone()
     chosen = torch.nn.functional.pad(torch.full_like(atoms, -1), (0, 1), value=-1)
     weights = latents.new_zeros(chosen.shape)
-    for row in (bounds > scores[:, None] + MIN_IMPROVEMENT).any(dim=1).nonzero()[:, 0].tolist():
+    for row in (bounds > scores[:, None] + MIN_IMPROVEMENT).any(dim=1).nonzero().flatten().tolist():
         score, support, fitted = _best_extension(
             latents[row], features, atoms[row], float(scores[row]), bounds[row]
         )

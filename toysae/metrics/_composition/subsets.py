@@ -52,7 +52,7 @@ def best_subsets(projections: Tensor, gram: Tensor, k: int) -> tuple[Tensor, Ten
         better = value > best
         best[better] = value[better]
         atoms[better] = chosen[subset[better]]
-        weights[better] = fitted[subset[better], :, better.nonzero()[:, 0]]
+        weights[better] = fitted[subset[better], :, better.nonzero().flatten()]
     return torch.where(best < 0, best, best.clamp(0, 1).sqrt()), atoms, weights
 
 

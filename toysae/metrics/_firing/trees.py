@@ -100,7 +100,7 @@ def cofiring_tree(codes: SparseCodes, minimum: int = 10) -> Tree:
     """
     require_minimum(minimum)
     _require_few(codes.n_latents)
-    index = (codes.firings >= max(minimum, 1)).nonzero()[:, 0]
+    index = (codes.firings >= max(minimum, 1)).nonzero().flatten()
     table = cofiring(*sparse_firing_counts(codes, codes)).jaccard[index[:, None], index]
     return _tree(1 - table, index, codes.n_latents)
 
