@@ -25,13 +25,13 @@ from toysae.metrics._firing.chance_overlap import (
 )
 from toysae.metrics._firing.cofiring_ties import (
     BestCofiringTies,
-    CofiringTies,
     best_cofiring_ties,
 )
 from toysae.metrics._firing.count_blocks import sparse_firing_counts
 from toysae.metrics._firing.firing import FiringCounts, firing_counts
 from toysae.metrics._firing.jaccard import JaccardTable, jaccard, shrunken_jaccard, wilson_jaccard
 from toysae.metrics._firing.magnitudes import MagnitudeSimilarity, magnitude_similarity
+from toysae.metrics._ties import Ties
 
 __all__ = [
     "BestCofiring",
@@ -39,10 +39,10 @@ __all__ = [
     "BothWays",
     "Cofiring",
     "CofiringPairs",
-    "CofiringTies",
     "FiringCounts",
     "JaccardTable",
     "MagnitudeSimilarity",
+    "Ties",
     "best_cofiring",
     "best_cofiring_ties",
     "best_cofiring_within",

@@ -37,7 +37,7 @@ from toysae.metrics._dictionaries.nearest import (
     multiplicity,
     mutual_nearest,
 )
-from toysae.metrics._dictionaries.ties import Ties, best_partner_ties
+from toysae.metrics._dictionaries.ties import best_partner_ties
 from toysae.metrics._dictionaries.transport import (
     SoftMatching,
     soft_matching,
@@ -45,6 +45,7 @@ from toysae.metrics._dictionaries.transport import (
 )
 from toysae.metrics._dictionaries.within import WithinDictionary, within_dictionary
 from toysae.metrics._directions import cosines, unit_rows_of_pair
+from toysae.metrics._ties import Ties
 
 __all__ = [
     "FractionAbove",

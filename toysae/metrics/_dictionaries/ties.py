@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from toysae.metrics._dictionaries.best_partners import best_partners
 from toysae.metrics._directions import row_blocks, unit_rows_of_pair
-
-_SAME = 1e-6
-"""Cosines closer than this are the same."""
-
-
-@dataclass(frozen=True)
-class Ties:
-    """How many other partners are as good as the best one."""
-
-    a_to_b: Tensor
-    """Other rows of `b` within 1e-6 of the best cosine of each row of `a`, `[n]`."""
-    b_to_a: Tensor
-    """Other rows of `a` within 1e-6 of the best cosine of each row of `b`, `[m]`."""
-
-    @property
-    def n_a(self) -> int:
-        """Rows of `a` whose best partner is one of several."""
-        return int((self.a_to_b > 0).sum())
-
-    @property
-    def n_b(self) -> int:
-        """Rows of `b` whose best partner is one of several."""
-        return int((self.b_to_a > 0).sum())
+from toysae.metrics._ties import SAME, Ties
 
 
 def best_partner_ties(
@@ -71,7 +47,7 @@ def best_partner_ties(
     in_row, in_col = torch.zeros_like(ours.index), torch.zeros_like(theirs.index)
     for rows in row_blocks(len(ours.unit), block):
         table = (ours.unit[rows] @ theirs.unit.T).clamp_(-1, 1)
-        in_row[rows] = (table > best_of_row[rows, None] - _SAME).sum(dim=1)
-        in_col += (table > best_of_col - _SAME).sum(dim=0)
+        in_row[rows] = (table > best_of_row[rows, None] - SAME).sum(dim=1)
+        in_col += (table > best_of_col - SAME).sum(dim=0)
     others = ((count - 1).clamp_(min=0) for count in (in_row, in_col))
     return Ties(*(kept.spread(n, 0) for kept, n in zip((ours, theirs), others)))

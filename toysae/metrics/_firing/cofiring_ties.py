@@ -12,30 +12,8 @@ from toysae.metrics._firing.blocks import Block
 from toysae.metrics._firing.cofiring_kernel import JACCARD, PHI
 from toysae.metrics._firing.count_blocks import over_count_blocks
 from toysae.metrics._progress import Report
+from toysae.metrics._ties import SAME, Ties
 from toysae.metrics.codes import SparseCodes
-
-_SAME = 1e-6
-"""Coefficients closer than this are the same."""
-
-
-@dataclass(frozen=True)
-class CofiringTies:
-    """How many other partners are as good as the best one, by one coefficient."""
-
-    a_to_b: Tensor
-    """Other latents of `b` within 1e-6 of the best coefficient of each latent of `a`, `[n]`."""
-    b_to_a: Tensor
-    """Other latents of `a` within 1e-6 of the best coefficient of each latent of `b`, `[m]`."""
-
-    @property
-    def n_a(self) -> int:
-        """Latents of `a` whose best partner is one of several."""
-        return int((self.a_to_b > 0).sum())
-
-    @property
-    def n_b(self) -> int:
-        """Latents of `b` whose best partner is one of several."""
-        return int((self.b_to_a > 0).sum())
 
 
 @dataclass(frozen=True)
@@ -44,13 +22,13 @@ class BestCofiringTies:
 
     best: BestCofiring
     """What `best_cofiring` gives: of those that tie, the first."""
-    jaccard: CofiringTies
+    jaccard: Ties
     """By overlap of the firing sets."""
-    phi: CofiringTies
+    phi: Ties
     """By correlation of the firing indicators."""
 
     @property
-    def f1(self) -> CofiringTies:
+    def f1(self) -> Ties:
         """By F1; the same as by overlap, of which it is a function."""
         return self.jaccard
 
@@ -104,14 +82,14 @@ class _Counter:
     def count(self, rows: slice, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Partners of each row of a block, and of each column within it, that are the best."""
         table = self._block.table(rows, counts)
-        in_row = (table > self._of_row[rows, None] - _SAME).sum(dim=1)
-        return in_row, (table > self._of_column - _SAME).sum(dim=0)
+        in_row = (table > self._of_row[rows, None] - SAME).sum(dim=1)
+        return in_row, (table > self._of_column - SAME).sum(dim=0)
 
-    def merged(self, parts: list[tuple[Tensor, Tensor]]) -> CofiringTies:
+    def merged(self, parts: list[tuple[Tensor, Tensor]]) -> Ties:
         """Others than the best partner, from all blocks."""
         none = torch.zeros_like(self._of_row[:0], dtype=torch.int64)
         in_row = torch.cat([none, *(row for row, _ in parts)])
         in_column = torch.zeros_like(self._of_column, dtype=torch.int64)
         for _, column in parts:
             in_column += column
-        return CofiringTies((in_row - 1).clamp(min=0), (in_column - 1).clamp(min=0))
+        return Ties((in_row - 1).clamp(min=0), (in_column - 1).clamp(min=0))
