@@ -195,6 +195,18 @@ def test_benchmark_of_collinearity_names_the_relations():
     assert found["relations"].startswith("((0, 1), (2, 3, 4)")
 
 
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [("regularized", "highest_vif"), ("blocks", "unbounded"), ("one_block", "blocks")],
+)
+@pytest.mark.slow
+def test_benchmark_of_other_inflation_prints(what, line):
+    scale = ("--what", what, "--scale", "0.02", "--threads", "1")
+    ended = run_apart("benchmarks.metrics.collinearity", ROOT, *scale)
+    assert ended.returncode == 0, ended.stderr
+    assert any(printed.startswith(line) for printed in ended.stdout.splitlines())
+
+
 @pytest.mark.slow
 def test_benchmark_of_cofiring_prints_a_row_a_way():
     ended = run_apart("benchmarks.metrics.cofiring", ROOT, "--scale", "0.01", "--threads", "1")

@@ -1,11 +1,12 @@
 """Variance inflation and all condition indices of the latents of a large SAE.
 
-    python -m benchmarks.metrics.collinearity [--scale 0.1] [--threads 2] [--save]
+    python -m benchmarks.metrics.collinearity [--what exact] [--scale 0.1] [--threads 2] [--save]
 
 24,576 latents on 1,000,000 tokens, 50 of them on a token on average, with densities from 2 % down
 to 0.07 %; among them an exact copy, a sum of two latents and a silent one, which must be named. The
 time is that on the clock, and that of all cores together; memory is the peak of the process above
-what it held with the codes loaded.
+what it held with the codes loaded. `--what` is `exact`, `regularized` at two shares, in `blocks` of
+latents that fire together, or in `one_block`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.machine import RESULTS, machine
 from benchmarks.metrics._peak import PeakMemory
 from toysae.diagnostics.large import sparse_collinearity
+from toysae.diagnostics.local import LocalInflation
+from toysae.diagnostics.sparse import sparse_block_local_vif, sparse_regularized_vif
+from toysae.metrics._progress import Report
 from toysae.metrics.codes import SparseCodes
 from toysae.progress import reported
 from toysae.results.files import write_json
@@ -72,15 +77,57 @@ def _with_relations(
     return tokens[fresh], latents[fresh], np.add.reduceat(values, np.flatnonzero(fresh))
 
 
-def measure(n_latents: int, n_tokens: int, l0: float) -> dict[str, Any]:
+def exact(codes: SparseCodes, report: Report) -> dict[str, Any]:
+    """All that `sparse_collinearity` finds."""
+    found = sparse_collinearity(codes, report=report)
+    indices = found.condition_indices
+    return {
+        "relations": found.centered.relations,
+        "undefined": codes.n_latents - found.centered.n_defined,
+        "highest_vif": _highest(found.centered.vif),
+        "condition_indices": len(indices),
+        "highest_condition_index": _highest(indices),
+    }
+
+
+def regularized(codes: SparseCodes, report: Report) -> dict[str, Any]:
+    """VIF at two shares; an exact relation makes the highest one about half of 1 / share."""
+    found = sparse_regularized_vif(codes, np.array([1e-6, 1e-3]), report=report)
+    return {"highest_vif": [_highest(row) for row in found.vif]}
+
+
+def blocks(codes: SparseCodes, report: Report) -> dict[str, Any]:
+    """Bounds where only the related latents are in a block."""
+    return _local(sparse_block_local_vif(codes, report=report))
+
+
+def one_block(codes: SparseCodes, report: Report) -> dict[str, Any]:
+    """Bounds where all latents are in one block, the slowest case."""
+    return _local(sparse_block_local_vif(codes, 0.0, report=report))
+
+
+MEASURES = {measure.__name__: measure for measure in (exact, regularized, blocks, one_block)}
+
+
+def _local(found: LocalInflation) -> dict[str, Any]:
+    return {
+        "blocks": found.n_blocks,
+        "highest_vif": _highest(found.lowest),
+        "unbounded": int(found.highest.isinf().sum()),
+    }
+
+
+def _highest(values: Tensor) -> float:
+    return float(values[values.isfinite()].max())
+
+
+def measure(what: str, n_latents: int, n_tokens: int, l0: float) -> dict[str, Any]:
     """Time, memory and what was found."""
     codes = sparse_codes(n_latents, n_tokens, l0)
     with PeakMemory() as peak, reported("collinearity") as report:
         clock, cpu = time.perf_counter(), time.process_time()
-        found = sparse_collinearity(codes, report=report)
+        found = MEASURES[what](codes, report)
         seconds, cpu_seconds = time.perf_counter() - clock, time.process_time() - cpu
-    finite = found.centered.vif[found.centered.vif.isfinite()]
-    indices = found.condition_indices
     return {
         "latents": n_latents,
         "tokens": n_tokens,
@@ -88,11 +135,7 @@ def measure(n_latents: int, n_tokens: int, l0: float) -> dict[str, Any]:
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
         "gigabytes": peak.gigabytes,
-        "relations": found.centered.relations,
-        "undefined": n_latents - found.centered.n_defined,
-        "highest_vif": float(finite.max()),
-        "condition_indices": len(indices),
-        "highest_condition_index": float(indices[indices.isfinite()].max()),
+        **found,
     }
 
 
@@ -103,18 +146,20 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--what", choices=MEASURES, default="exact")
     parser.add_argument("--scale", type=float, default=1.0, help="share of latents and tokens")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save", action="store_true", help=f"keep the numbers in {RESULTS.name}/")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     sizes = round(LATENTS * arguments.scale), round(TOKENS * arguments.scale)
-    row = measure(*sizes, L0)
+    row = measure(arguments.what, *sizes, L0)
     for name, value in row.items():
         print(f"{name:26}{value:.4g}" if isinstance(value, float) else f"{name:26}{value}")
     if arguments.save:
+        name = "collinearity" if arguments.what == "exact" else f"{arguments.what}_vif"
         write_json(
-            RESULTS / "metrics_collinearity.json",
+            RESULTS / f"metrics_{name}.json",
             {**machine(), "threads": arguments.threads, "measured": row},
         )
 

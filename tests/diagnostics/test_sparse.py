@@ -191,6 +191,15 @@ def test_one_block_of_many_rows_tells_of_its_parts() -> None:
     assert len(set(seen)) > 50
 
 
+def test_exact_where_nothing_is_between_the_blocks() -> None:
+    table = ragged(np.random.default_rng(0))
+    found, dense = sparse_block_local_vif(codes_of(table), 0.0), block_local_vif(table, 0.0)
+    for bounds in (found, dense):
+        assert torch.equal(bounds.highest.isinf(), bounds.lowest.isinf())
+        torch.testing.assert_close(bounds.highest, bounds.lowest, equal_nan=True)
+    np.testing.assert_allclose(found.lowest, dense.lowest, rtol=1e-6)
+
+
 def test_no_bound_where_much_is_between_the_blocks() -> None:
     found = sparse_block_local_vif(codes_of(pairs_of_latents(np.random.default_rng(0), 40, 9)), 0.6)
     assert found.between > 1

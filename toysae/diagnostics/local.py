@@ -77,6 +77,9 @@ def block_local_vif(x: ArrayLike, threshold: float = 0.05) -> LocalInflation:
     for block in range(n_blocks):
         inside = blocks == block
         lowest[inside] = vif(original[:, inside]).vif
-        highest[inside] = shifted_inverse(correlations[inside][:, inside], bound)
+        # Where nothing is between the blocks, the VIF within one is that among all.
+        highest[inside] = (
+            shifted_inverse(correlations[inside][:, inside], bound) if bound else lowest[inside]
+        )
     highest = torch.where(lowest.isnan(), torch.nan, torch.maximum(highest, lowest))
     return LocalInflation(lowest, highest, blocks, bound)

@@ -95,7 +95,8 @@ def sparse_block_local_vif(
     bytes and about 25 a firing; and for each block of `k` latents up to `4/3 k³` floating-point
     operations and `8 k²` bytes more: a single block is no faster than `large.sparse_collinearity`,
     and takes twice its memory. Half of what is reported as done are the Gram matrices, however
-    large the blocks turn out.
+    large the blocks turn out. What correlations by chance add up to is about `m / sqrt N`: from 1
+    on, several blocks have no upper bound.
 
     Args:
         codes: activations of `m` latents on `N` samples.
@@ -219,8 +220,8 @@ def _within(
     gram: ScaledGram, inside: Tensor, between: float, eps: float, work: Work
 ) -> tuple[Tensor, Tensor]:
     """VIF of the columns `inside` among themselves, and what it can be among all."""
-    bounded = between < 1
-    step = work.part(1 / 2) if bounded else work
+    shifted = 0 < between < 1
+    step = work.part(1 / 2) if shifted else work
     places = torch.cat([inside, inside.new_tensor([len(gram.lengths)])])
     lower = gram.buffer.new_empty(len(places), len(places))
     for first, last, rows in _rows_among(gram, places):
@@ -229,9 +230,10 @@ def _within(
     kept = factorize(part.lower, part.block, NOISE, step)
     invert(part.lower, part.block, step)
     lowest = inflation(part, kept, eps**0.5)[0].vif
-    if not bounded:
-        # The smallest eigenvalue of correlations is at most 1: nothing of `B - ε` is positive.
-        return lowest, torch.full_like(lowest, torch.inf)
+    if not shifted:
+        # Nothing is between the blocks; or `B - ε` is not positive, as the smallest eigenvalue of
+        # correlations is at most 1.
+        return lowest, lowest if between == 0 else torch.full_like(lowest, torch.inf)
     lower = lower[:-1, :-1]
     spread = _spread_of(part)
     for first, last, rows in _rows_among(gram, inside):
