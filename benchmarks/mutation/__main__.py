@@ -4,10 +4,11 @@
 
 Needs cosmic-ray (the extra `mutation`). Each mutant is one line of `toysae/metrics` or
 `toysae/diagnostics` with one mistake, drawn at random from all that the operators make; records,
-messages, annotations and sizes in which work is cut (powers of two from 256 on, which change no
-result) are left out. It is caught if any test that reaches it fails: one that imports its module,
-directly or through others, or a common test of such a metric. What survives is printed with its
-line; `benchmarks/mutation/survivors.md` says why it may.
+messages and annotations are left out, and numbers that cannot change a result: sizes in which work
+is cut (powers of two from 256 on), guards against rounding, axes; and what only a GPU runs. It is
+caught if any test that reaches it fails: one that imports its module, directly or through others,
+or a common test of such a metric. What survives is printed with its line;
+`benchmarks/mutation/survivors.md` says why it may.
 """
 
 from __future__ import annotations
@@ -113,7 +114,13 @@ def _silent_lines(code: str) -> set[int]:
             lines.update(range(node.lineno, node.end_lineno + 1))
         if isinstance(node, ast.Assign) and _is_size_of_work(node.value):
             lines.add(node.lineno)
+        # Both ways give the same; which one is taken only a GPU can show.
+        if isinstance(node, ast.Attribute) and ast.unparse(node).endswith(_DEVICES):
+            lines.add(node.lineno)
     return lines
+
+
+_DEVICES = ("is_cuda", "device.type")
 
 
 def _is_size_of_work(value: ast.expr) -> bool:

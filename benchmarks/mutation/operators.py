@@ -56,6 +56,19 @@ _SWAPPED = (
 _DROPPED = ("abs", "square", "sqrt", "log", "exp", "neg")
 
 
+#: Calls whose numbers keep rounding errors out, as the cosine 1 + 1e-16: others do the same.
+_GUARDS = ("clamp", "clamp_", "clamp_min", "clamp_max", "clip", "masked_fill", "nan_to_num")
+
+#: Operators that change numbers. Axes they leave alone: -1 and the last are the same one.
+_OF_NUMBERS = ("NumberReplacer", "ReplaceUnaryOperator_USub_UAdd")
+
+#: Methods that take the number of an axis first.
+_OF_AXES = (
+    "all", "amax", "amin", "any", "argmax", "argmin", "argsort", "cumsum", "diff", "flip",
+    "log_softmax", "max", "mean", "min", "nansum", "nanmean", "norm", "softmax", "sort", "sum",
+    "unbind",
+)  # fmt: skip
+
 _OPPOSITE = {a: b for pair in _SWAPPED for a, b in (pair, pair[::-1])}
 
 
@@ -106,7 +119,42 @@ class DropMethod(Operator):
 def operators() -> dict[str, Operator]:
     """All of them, by name."""
     core = {name: plugins.get_operator(f"core/{name}")() for name in _CORE}
-    return {**core, "SwapNames": SwapNames(), "DropMethod": DropMethod()}
+    chosen = {name: WithResult(core[name]) for name in _OF_NUMBERS}
+    return {**core, **chosen, "SwapNames": SwapNames(), "DropMethod": DropMethod()}
+
+
+class WithResult(Operator):
+    """An operator of numbers, but for those that guard against rounding or name an axis."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+
+    def mutation_positions(self, node: Any) -> Iterator[Any]:
+        if not _is_guard_or_axis(node):
+            yield from self._operator.mutation_positions(node)
+
+    def mutate(self, node: Any, index: int) -> Any:
+        return self._operator.mutate(node, index)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        return ()
+
+
+def _is_guard_or_axis(node: Any) -> bool:
+    """Whether a number is an argument of `x.clamp(...)`, `dim=...`, or of `x.sum(...)` and such."""
+    within = node.parent if node.parent and node.parent.type == "factor" else node
+    if within.parent is None:
+        return False
+    if within.parent.type == "argument":
+        if within.parent.children[0].get_code().strip() in ("dim", "axis"):
+            return True
+        within = within.parent
+    call = within.parent if within.parent.type == "trailer" else within.parent.parent
+    if call is None or call.type != "trailer" or call.children[0].get_code() != "(":
+        return False
+    name = call.get_previous_sibling().get_code().rpartition(".")[2]
+    return name in _GUARDS or (name in _OF_AXES and within.type in ("number", "factor"))
 
 
 def _is_defined(name: Any) -> bool:

@@ -110,6 +110,14 @@ def test_components_win_only_where_they_are_determined() -> None:
     assert found.recovers_components is False
 
 
+def test_a_latent_without_direction_is_close_to_no_component() -> None:
+    """Nor to the last one, which is not resolved."""
+    found = pca(np.random.default_rng(0).standard_normal((5000, 4)) * [9, 4, 1, 1])
+    assert found.gap_resolved.tolist() == [True, True, False, False]
+    latents = np.vstack([found.components[:2], np.zeros(4)])
+    assert explain_latents(latents, rotated(np.eye(4), 1), found).recovers_components is True
+
+
 def test_one_dimension_explains_nothing() -> None:
     """Every direction of a line is every other: chance is 1 and no class can win."""
     x = np.random.default_rng(0).standard_normal((50, 1))

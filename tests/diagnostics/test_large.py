@@ -121,6 +121,13 @@ def test_relations_are_named() -> None:
     assert int(found.condition_indices.isinf().sum()) == 3
 
 
+def test_duplicates_are_named_by_their_places_among_all() -> None:
+    """The first of them is the first that is used, and not the first of all."""
+    a, b = latents(np.random.default_rng(0), 60, 2).T
+    found = of(np.stack([0 * a, a, b, 2 * a], axis=1))
+    assert found.duplicate_of.tolist() == [-1, -1, -1, 1]
+
+
 def test_latents_with_just_enough_firings_stay() -> None:
     table = np.zeros((30, 2))
     table[:10, 0], table[5:14, 1] = 1, 1
