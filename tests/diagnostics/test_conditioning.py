@@ -43,6 +43,12 @@ def test_small_design_has_none() -> None:
     assert harmful_relations(condition, above=10).harmful.tolist() == [False, False, False, True]
 
 
+def test_every_index_is_at_least_one() -> None:
+    """The first index, which is 1, is not above 1."""
+    found = harmful_relations(condition_indices(SMALL), above=1, share=0)
+    assert found.harmful.tolist() == [False, True, True, True]
+
+
 def test_one_variable_is_no_relation() -> None:
     """A column far from the origin shares its relation with the intercept alone."""
     x = np.array([[1000.0], [1001], [1002]])

@@ -30,6 +30,12 @@ def test_merged_by_hand() -> None:
     assert float(found.second_moment()[0, 0]) == pytest.approx(29 / 3)
 
 
+def test_two_samples_have_one_component() -> None:
+    found = pca_of_moments(streamed(np.array([[0.0, 3.0], [4.0, 6.0]]), 1))
+    assert found.eigenvalues.tolist() == pytest.approx([12.5, 0])
+    assert found.components[0].abs().tolist() == pytest.approx([0.8, 0.6])
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 19), st.booleans())
 def test_batches_are_one_sample(seed: int, cut: int, centered: bool) -> None:
     x = np.random.default_rng(seed).standard_normal((20, 3)) * [5, 2, 1] + [1, -2, 3]

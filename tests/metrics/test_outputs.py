@@ -46,6 +46,13 @@ class TestGolden:
         assert own.difference.item() == pytest.approx(0.026812, abs=1e-6)
         assert own.original.item() == pytest.approx(0, abs=1e-12)
 
+    def test_a_truth_of_whole_numbers_adds_up_to_one_all_the_same(self) -> None:
+        both = torch.tensor([1, 1, 0])
+        with pytest.raises(DataError, match="add up to 1"):
+            outputs.expected_difference(both, LOG_P, LOG_Q)
+        one = outputs.expected_difference(torch.tensor([0, 1, 0]), LOG_P, LOG_Q)
+        assert one.difference.item() == pytest.approx(-0.405465, abs=1e-6)
+
     def test_recovered_hides_a_nat(self) -> None:
         found = outputs.cross_entropy_recovered(
             tensor([2]), tensor([3]), tensor([13]), baseline="zero"

@@ -199,6 +199,7 @@ class TestDesignEffect:
         assert reliability.design_effect(128, 0.05) == pytest.approx(7.35)
         assert reliability.design_effect(1, 0.9) == 1
         assert reliability.design_effect(16, 1) == 16
+        assert reliability.design_effect(2, -1) == 0
 
     def test_is_how_much_the_variance_of_a_mean_grows(self) -> None:
         """16 tokens of correlation .5 in each of 25 sequences: 8.5 times 1 / 400."""

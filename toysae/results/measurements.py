@@ -75,6 +75,14 @@ class EvaluationWorld:
             stream.generator.truth(),
         )
 
+    def on_cpu(self) -> EvaluationWorld:
+        """The same in main memory."""
+        if self.hidden.device.type == "cpu":
+            return self
+        return EvaluationWorld(
+            self.coefficients.cpu(), self.hidden.cpu(), self.features.cpu(), self.truth
+        )
+
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:
         """Pairs of features that can fire together.

@@ -44,10 +44,13 @@ def measure_structure(sae: SAE, world: EvaluationWorld, seed: int) -> dict[str, 
     Returns:
         Numbers by name; NaN where one is undefined or would take too long.
     """
-    latents = sae.encode(world.hidden)[0]
+    latents, decoder = sae.encode(world.hidden)[0].cpu(), sae.decoder[0].cpu()
+    # A few latents are soon done on the CPU, and linear algebra of single matrices is no work for
+    # a GPU.
+    world = world.on_cpu()
     codes = SparseCodes.from_dense(latents, FIRE_THRESHOLD)
     alive = codes.firings > 0
-    decoder = sae.decoder[0][alive]
+    decoder = decoder[alive]
     few = 0 < len(decoder) <= MOST_LATENTS
     return {
         **_cofiring(codes, world),
