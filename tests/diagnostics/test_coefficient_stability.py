@@ -146,6 +146,7 @@ def test_lasso_keeps_what_matters() -> None:
     x = torch.from_numpy(rng.normal(size=(300, 4)))
     y = 2 * x[:, 0] - x[:, 1] + 0.1 * torch.from_numpy(rng.normal(size=300))
     assert estimators(x, y).lasso.numpy() == pytest.approx([2, -1, 0, 0], abs=0.05)
+    assert estimators(x, y, penalties=()).ridge.shape == (0, 4)
 
 
 def test_constant_predictors_and_targets() -> None:

@@ -45,7 +45,7 @@ def best_subsets(projections: Tensor, gram: Tensor, k: int) -> tuple[Tensor, Ten
     best = projections.new_full((m,), -torch.inf)
     atoms = torch.full((m, k), -1, dtype=torch.long, device=projections.device)
     weights = projections.new_zeros(m, k)
-    for subsets in _subsets(n, k, max(1, _ENTRIES_AT_ONCE // (k * max(m, 1)))):
+    for subsets in _subsets(n, k, max(1, _ENTRIES_AT_ONCE // (k * m))):
         chosen = torch.from_numpy(subsets).to(projections.device)
         squared, fitted = _fits(projections, gram, chosen)
         value, subset = squared.max(dim=0)
