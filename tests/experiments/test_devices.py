@@ -45,6 +45,7 @@ TINY_STUDY = (
     "grid.one_hot=[0,1]", "crossing.one_hot=[0]", "crossing.steps=20", "widths=[4,8]",
     "evaluation_samples=200", "diagnostic_samples=500", "geometries.antipodal.steps=20",
     "protocols.plain.trainer.steps=20", "protocols.published.trainer.steps=20",
+    "protocols.published.trainer.dead_window=10",
 )  # fmt: skip
 
 
