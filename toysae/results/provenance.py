@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("toysae", "torch", "numpy", "scipy", "scikit-learn", "hydra-core", "numba")
+_PACKAGES = ("toysae", "numpy", "scipy", "scikit-learn", "hydra-core", "numba")
 
 
 def provenance(overrides: list[str], device: torch.device) -> dict[str, Any]:
@@ -21,7 +21,9 @@ def provenance(overrides: list[str], device: torch.device) -> dict[str, Any]:
         "command": [Path(sys.argv[0]).name, *overrides],
         "git": _git(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        # Its own word says which build it is, as in 2.13.0+cpu: numbers depend on that.
+        "packages": {name: _version(name) for name in _PACKAGES}
+        | {"torch": str(torch.__version__)},
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
     }
