@@ -30,7 +30,7 @@ from toysae.hidden.stream import Stream
 from toysae.hidden.toy_model import TrainedToyModel
 from toysae.progress import progress
 from toysae.results.measurements import EvaluationWorld, measure_member
-from toysae.results.null_measurements import TRAINED, measure_nulls, null_rows
+from toysae.results.null_measurements import TRAINED, measure_each, null_rows, with_nulls
 from toysae.results.run import RunDirectory
 from toysae.saes.base import SAE
 from toysae.training.stack import TrainedStack, train
@@ -171,7 +171,7 @@ def _measure(stack: TrainedStack, runs: Sequence[Run], result: StudyResult) -> N
                     "share_along_components": share_along_components(sae, world),
                 }
             )
-            nulls = measure_nulls(sae, world, seed=run.seed)
+            nulls = measure_each(with_nulls(sae, world, run.seed), world)
             result.reference_nulls += [
                 {"run": row["run"], **_identity(run), **null} for null in null_rows(nulls)
             ]

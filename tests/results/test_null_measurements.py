@@ -14,7 +14,13 @@ from toysae.hidden.base import HiddenSpace
 from toysae.hidden.orthonormal import Orthonormal
 from toysae.hidden.stream import Stream
 from toysae.results.measurements import EvaluationWorld
-from toysae.results.null_measurements import TRAINED, measure_nulls, null_rows, null_saes
+from toysae.results.null_measurements import (
+    TRAINED,
+    measure_each,
+    null_rows,
+    null_saes,
+    with_nulls,
+)
 from toysae.results.recovery_measurements import measure_recovery
 from toysae.saes.base import SAE
 from toysae.saes.oracle import oracle
@@ -94,6 +100,10 @@ class TestOracle:
             assert summary[f"cosine_feature_to_latent/{name}"] == pytest.approx(1)
         for latent, active in zip(measured.latents, here.coefficients.T > 0):
             assert latent["density"] == float(active.double().mean())
+
+
+def measure_nulls(sae, here, seed=0, given=None):
+    return measure_each(with_nulls(sae, here, seed, given), here)
 
 
 class TestTable:

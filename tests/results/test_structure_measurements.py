@@ -9,7 +9,7 @@ from test_null_measurements import CROWDED, SPARSE, anything, truth, world
 
 from toysae.hidden.base import HiddenSpace
 from toysae.results import structure_measurements
-from toysae.results.null_measurements import structure_rows
+from toysae.results.null_measurements import structure_rows, with_nulls
 from toysae.results.structure_measurements import measure_structure
 from toysae.saes.base import SAE
 from toysae.saes.nulls import pca_sae
@@ -60,7 +60,8 @@ def test_components_are_recognised():
 
 
 def test_rows_of_all_nulls_have_the_same_columns():
-    rows = structure_rows(anything(6), HERE, seed=1, given={"initial": anything(6, seed=9)})
+    saes = with_nulls(anything(6), HERE, 1, {"initial": anything(6, seed=9)})
+    rows = structure_rows(saes, HERE, seed=1)
     assert [row["sae"] for row in rows] == [
         "trained", "oracle", "pca", "identity", "random_decoder", "rotated_decoder",
         "permuted_decoder", "initial",

@@ -166,8 +166,9 @@ def _correlations(gram: ScaledGram, spread: Tensor, first: int, last: int) -> Te
     means = gram.cosines
     found = torch.outer(means[first:last], means[first:]).neg_()
     found += gram.upper[first:last, first:-1]
-    found /= torch.where(spread > 0, spread, torch.inf)[first:last, None]
-    found /= torch.where(spread > 0, spread, torch.inf)[first:]
+    lengths = torch.where(spread > 0, spread, torch.inf)[first:]
+    found /= lengths[: last - first, None]
+    found /= lengths
     return found
 
 

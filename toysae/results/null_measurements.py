@@ -51,53 +51,35 @@ def null_saes(sae: SAE, world: EvaluationWorld, seed: int) -> dict[str, SAE]:
     return nulls
 
 
-def measure_nulls(
-    sae: SAE,
-    world: EvaluationWorld,
-    *,
-    seed: int = 0,
-    given: Mapping[str, SAE] | None = None,
-) -> dict[str, Measurement]:
-    """Every measurement of an SAE, of its `null_saes`, and of further ones.
-
-    Args:
-        sae: one member, `M = 1`.
-        world: where all are measured.
-        seed: of the random nulls.
-        given: nulls that had to be trained, by name: initial weights of the same run
-            (`toysae.training.initial.untrained`), a frozen decoder, shuffled data.
-
-    Returns:
-        By name: `TRAINED` first, then the nulls, then those that are given.
-    """
-    every = with_nulls(sae, world, seed, given)
-    return {name: measure_recovery(each, world) for name, each in every.items()}
-
-
-def structure_rows(
-    sae: SAE,
-    world: EvaluationWorld,
-    *,
-    seed: int = 0,
-    given: Mapping[str, SAE] | None = None,
-) -> list[Row]:
-    """`measure_structure` of the same SAEs, one row each: co-firing, collinearity, PCs and trust.
-
-    Args:
-        sae: one member, `M = 1`.
-        world: where all are measured.
-        seed: of the random nulls and of the readout, which is the same for all.
-        given: nulls that had to be trained, by name.
-    """
-    every = with_nulls(sae, world, seed, given)
-    return [{"sae": name, **measure_structure(each, world, seed)} for name, each in every.items()]
-
-
 def with_nulls(
     sae: SAE, world: EvaluationWorld, seed: int, given: Mapping[str, SAE] | None = None
 ) -> dict[str, SAE]:
-    """An SAE as `TRAINED`, its nulls, and those that are given, by name."""
+    """An SAE as `TRAINED`, its `null_saes`, and those that are given, by name.
+
+    Args:
+        sae: one member, `M = 1`.
+        world: where they are to be measured.
+        seed: of the random nulls.
+        given: nulls that had to be trained, by name: initial weights of the same run
+            (`toysae.training.initial.untrained`), a frozen decoder, shuffled data.
+    """
     return {TRAINED: sae, **null_saes(sae, world, seed), **(given or {})}
+
+
+def measure_each(saes: Mapping[str, SAE], world: EvaluationWorld) -> dict[str, Measurement]:
+    """Every measurement of each of some SAEs (`M = 1`), by name."""
+    return {name: measure_recovery(sae, world) for name, sae in saes.items()}
+
+
+def structure_rows(saes: Mapping[str, SAE], world: EvaluationWorld, seed: int) -> list[Row]:
+    """`measure_structure` of each, one row: co-firing, collinearity, PCs and trust.
+
+    Args:
+        saes: one member each, by name.
+        world: where all are measured.
+        seed: of the readout, which is the same for all.
+    """
+    return [{"sae": name, **measure_structure(sae, world, seed)} for name, sae in saes.items()]
 
 
 def null_rows(measured: Mapping[str, Measurement]) -> list[Row]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -16,7 +16,13 @@ from toysae.metrics.uncertainty import seed_interval
 from toysae.results.files import Row
 from toysae.results.layout import NULLS, NULLS_STRUCTURE, config_hash
 from toysae.results.measurements import EvaluationWorld, Measurement
-from toysae.results.null_measurements import measure_nulls, null_rows, structure_rows
+from toysae.results.null_measurements import (
+    TRAINED,
+    measure_each,
+    null_rows,
+    structure_rows,
+    with_nulls,
+)
 from toysae.results.recovery_measurements import measure_recovery
 from toysae.results.run import RunDirectory, open_run
 from toysae.results.wandb_mirror import mirror
@@ -30,24 +36,30 @@ CHANCE = "_chance"
 _NEVER_FIRED = 1e-10
 
 
-class _Nulls(NamedTuple):
-    """Both tables of an SAE and its nulls."""
-
-    measured: list[Row]
-    structure: list[Row]
-
-
 def report_run(run: TrainedRun, config: DictConfig, directory: Path, overrides: list[str]) -> None:
     """Measure every seed, then write everything to a new run directory, `done.json` last."""
-    measured = {seed: _measure(run, seed) for seed in run.config.seed_list}
-    nulls = {
-        seed: _nulls(run, seed) for seed in run.config.seed_list[: run.config.measure.null_seeds]
-    }
+    measured: dict[int, Measurement] = {}
+    nulls: dict[int, list[Row]] = {}
+    structure: dict[int, list[Row]] = {}
+    for place, seed in enumerate(run.config.seed_list):
+        world = _world(run, seed)
+        if place >= run.config.measure.null_seeds:
+            measured[seed] = measure_recovery(run.saes[seed], world)
+            continue
+        initial = {"initial_weights": untrained([run.members()[place]])}
+        saes = with_nulls(run.saes[seed], world, seed, initial)
+        each = measure_each(saes, world)
+        measured[seed], nulls[seed] = each[TRAINED], null_rows(each)
+        structure[seed] = structure_rows(saes, world, seed)
     files = open_run(directory, config, overrides, run.device)
     try:
         for record in run.log:
             files.log(record)
-        _write(files, run, config, measured, nulls)
+        _write(files, run, config, measured)
+        if nulls:
+            files.table(NULLS, _by_seed(nulls))
+            files.table(NULLS_STRUCTURE, _by_seed(structure))
+        files.done(config_hash=config_hash(config), training_seconds=run.seconds)
     finally:
         files.close()
     if run.config.logger is not None:
@@ -81,35 +93,16 @@ def _world(run: TrainedRun, seed: int) -> EvaluationWorld:
     return EvaluationWorld.sample(replace(stream, split="evaluation"), run.config.measure.n_samples)
 
 
-def _measure(run: TrainedRun, seed: int) -> Measurement:
-    return measure_recovery(run.saes[seed], _world(run, seed))
-
-
-def _nulls(run: TrainedRun, seed: int) -> _Nulls:
-    """The trained SAE beside those that learned nothing, or everything."""
-    member = run.members()[seed - run.config.first_seed]
-    initial = {"initial_weights": untrained([member])}
-    sae, world = run.saes[seed], _world(run, seed)
-    return _Nulls(
-        null_rows(measure_nulls(sae, world, seed=seed, given=initial)),
-        structure_rows(sae, world, seed=seed, given=initial),
-    )
-
-
 def _write(
     files: RunDirectory,
     run: TrainedRun,
     config: DictConfig,
     measured: dict[int, Measurement],
-    nulls: dict[int, _Nulls],
 ) -> None:
+    """Everything but the nulls and `done.json`."""
     files.metrics(summarise(list(measured.values())))
     files.table("features.csv", _by_seed({s: m.features for s, m in measured.items()}))
     files.table("latents.csv", _by_seed({s: m.latents for s, m in measured.items()}))
-    if nulls:
-        files.table(NULLS, _by_seed({s: each.measured for s, each in nulls.items()}))
-        structure = _by_seed({s: each.structure for s, each in nulls.items()})
-        files.table(NULLS_STRUCTURE, structure)
     files.table("history.csv", run.history)
     identity = config_hash(config)
     for seed, measurement in measured.items():
@@ -120,7 +113,6 @@ def _write(
             {"toysae_seed": seed, "toysae_config_hash": identity},
             log_sparsity=torch.log10(density + _NEVER_FIRED),
         )
-    files.done(config_hash=identity, training_seconds=run.seconds)
 
 
 def _by_seed(tables: Mapping[int, Sequence[Row]]) -> list[Row]:

@@ -104,7 +104,7 @@ class TestStep:
         as_on_a_gpu(monkeypatch)
         if setting.startswith("frozen") and "W_enc" not in self.family(name).param_shapes(4, 6):
             pytest.skip("encoder and decoder are one: neither can be frozen alone")
-        trainer = replace(TRAINER, dead_window=20, **SETTINGS[setting])
+        trainer = replace(TRAINER, **SETTINGS[setting])
         kernel, state, chunk = start(self.family(name), trainer)
         with NoReadBack():
             kernel.step(state, chunk, 0)
@@ -117,9 +117,7 @@ class TestStep:
             kernel.step(state, chunk, 0)
 
     def test_changes_the_state_where_it_lies(self, name):
-        kernel, state, chunk = start(
-            self.family(name), replace(TRAINER, dead_latents="ghost", dead_window=20)
-        )
+        kernel, state, chunk = start(self.family(name), replace(TRAINER, dead_latents="ghost"))
         before = {key: (t.data_ptr(), t.clone()) for key, t in tensors_of(state).items()}
         kernel.step(state, chunk, 0)
         after = tensors_of(state)
@@ -129,12 +127,8 @@ class TestStep:
     def test_from_buffers_and_a_counter_it_is_the_same(self, name, monkeypatch):
         """The captured body, run without a graph, over chunks of two lengths."""
         as_on_a_gpu(monkeypatch)
-        kernel, eager, chunk = start(
-            self.family(name), replace(TRAINER, dead_latents="ghost", dead_window=20)
-        )
-        _, state, _ = start(
-            self.family(name), replace(TRAINER, dead_latents="ghost", dead_window=20)
-        )
+        kernel, eager, chunk = start(self.family(name), replace(TRAINER, dead_latents="ghost"))
+        _, state, _ = start(self.family(name), replace(TRAINER, dead_latents="ghost"))
         shorter = replace(
             chunk,
             x=chunk.x[:, :3],

@@ -81,7 +81,7 @@ def test_graph_is_the_eager_step(name, treatment, device):
     """Parameters, moments, silent steps, control, and losses, clipped and controlled."""
     family, trainer = (
         SAES[name](n_latents=6),
-        replace(TRAINER, dead_latents=treatment, dead_window=20),
+        replace(TRAINER, dead_latents=treatment),
     )
     kernel, eager, chunk = start(family, trainer, device=device)
     _, state, _ = start(family, trainer, device=device)

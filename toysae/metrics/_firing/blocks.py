@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,18 +45,7 @@ class Block:
     ) -> tuple[Tensor, Tensor]:
         """Partner of each row and of each column, -1 for none; on the CPU."""
         by_row, by_column = (torch.empty(n, dtype=torch.int64) for n in counts.shape)
-        best_in_block(
-            self.kind,
-            rows.start,
-            counts.numpy(),
-            self.n1.numpy(),
-            self.n2.numpy(),
-            float(self.n_samples),
-            float(self.minimum),
-            with_itself,
-            by_row.numpy(),
-            by_column.numpy(),
-        )
+        best_in_block(*self._compiled(rows, counts), with_itself, by_row.numpy(), by_column.numpy())
         return by_row, by_column
 
     def best_by_table(
@@ -80,16 +69,7 @@ class Block:
 
         def fill(row: Tensor, column: Tensor) -> int:
             return pairs_above(
-                self.kind,
-                rows.start,
-                counts.numpy(),
-                self.n1.numpy(),
-                self.n2.numpy(),
-                float(self.n_samples),
-                float(self.minimum),
-                float(above),
-                row.numpy(),
-                column.numpy(),
+                *self._compiled(rows, counts), float(above), row.numpy(), column.numpy()
             )
 
         none = torch.empty(0, dtype=torch.int64)
@@ -101,6 +81,12 @@ class Block:
         """As `pairs_compiled`, anywhere."""
         row, column = (self.table(rows, counts) > above).nonzero().T
         return row + rows.start, column
+
+    def _compiled(self, rows: slice, counts: Tensor) -> tuple[int, int, Any, Any, Any, float, float]:
+        """What compiled code must know of a block."""
+        n1, n2 = self.n1.numpy(), self.n2.numpy()
+        n_samples, minimum = float(self.n_samples), float(self.minimum)
+        return self.kind, rows.start, counts.numpy(), n1, n2, n_samples, minimum
 
     def table(self, rows: slice, counts: Tensor) -> Tensor:
         """The coefficient `[rows, m]`; NaN where either side fires too rarely."""
