@@ -10,6 +10,7 @@ from experiments.composed_features.config import StudyConfig
 from experiments.composed_features.runs import ONE_HOT_LAW
 from experiments.composed_features.selection import reference, width_runs
 from experiments.composed_features.study import StudyResult
+from toysae.report.numbers import with_interval
 from toysae.report.page import Report
 from toysae.results.files import Row
 from toysae.results.rows import interval_over_seeds, select, share_over_seeds
@@ -99,8 +100,7 @@ def _world_row(study: StudyConfig, result: StudyResult, law: str, q: float, boos
         "one-hot": q,
         "boost": boost,
         "eigenvalues": ", ".join(
-            f"{value:.4f} [{low:.4f}, {high:.4f}]"
-            for value, (low, high) in zip(eigenvalues, bounds)
+            with_interval(value, low, high, 4) for value, (low, high) in zip(eigenvalues, bounds)
         ),
         "PCs defined": f"{defined} of {len(rows)} seeds",
         **means,
@@ -112,7 +112,7 @@ def _summary(rows: Sequence[Row]) -> Row:
     def cell(column: str) -> str:
         share = column.endswith("recovered")
         interval = (share_over_seeds if share else interval_over_seeds)(rows, column)
-        return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+        return with_interval(interval.mean, interval.low, interval.high, 2)
 
     def mean(column: str) -> float:
         return interval_over_seeds(rows, column).mean

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toysae.report.numbers import format_number, is_number
+from toysae.report.numbers import format_number, is_number, with_interval
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,8 @@ def test_numbers(value: object) -> None:
 @pytest.mark.parametrize("value", ["1", None, True, np.True_, torch.ones(2), (1, 2)])
 def test_not_numbers(value: object) -> None:
     assert not is_number(value)
+
+
+def test_a_value_and_its_interval_stay_on_one_line() -> None:
+    assert with_interval(0.421, -0.3, 0.55, 2) == "0.42\u00a0[−0.30,\u00a00.55]"
+    assert with_interval(math.nan, math.nan, math.nan, 2) == "undefined"

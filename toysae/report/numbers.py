@@ -41,6 +41,19 @@ def format_number(value: object, digits: int = 4) -> str:
     return str(value)
 
 
+def with_interval(value: float, low: float, high: float, decimals: int) -> str:
+    """A value and its interval on one line, `0.42 [0.30, 0.55]`; NaN is `undefined`.
+
+    Args:
+        value, low, high: the number and its bounds.
+        decimals: digits after the point, of all three.
+    """
+    if math.isnan(value):
+        return UNDEFINED
+    numbers = [_minus(f"{number:.{decimals}f}") for number in (value, low, high)]
+    return "{}\u00a0[{},\u00a0{}]".format(*numbers)
+
+
 def is_number(value: object) -> bool:
     """Whether `value` is a number or a tensor of one element, to be aligned right in a column."""
     if isinstance(value, Tensor):

@@ -82,7 +82,9 @@ class Block:
         row, column = (self.table(rows, counts) > above).nonzero().T
         return row + rows.start, column
 
-    def _compiled(self, rows: slice, counts: Tensor) -> tuple[int, int, Any, Any, Any, float, float]:
+    def _compiled(
+        self, rows: slice, counts: Tensor
+    ) -> tuple[int, int, Any, Any, Any, float, float]:
         """What compiled code must know of a block."""
         n1, n2 = self.n1.numpy(), self.n2.numpy()
         n_samples, minimum = float(self.n_samples), float(self.minimum)
