@@ -92,8 +92,9 @@ class DropMethod(Operator):
 
     def mutation_positions(self, node: Any) -> Iterator[Any]:
         if node.type in ("atom_expr", "power"):
-            for at in self._places(node):
-                yield node.children[at].start_pos, node.children[at].end_pos
+            # All at once: while this is read, `mutate` takes children away.
+            found = [node.children[at] for at in self._places(node)]
+            yield from [(child.start_pos, child.end_pos) for child in found]
 
     def mutate(self, node: Any, index: int) -> Any:
         at = self._places(node)[index]

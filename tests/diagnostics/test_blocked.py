@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.metrics.draw import SEEDS
+from toysae.diagnostics._large import gram
 from toysae.diagnostics._large.cholesky import factorize, invert
 from toysae.diagnostics._large.gram import _multiply_samples, scaled_gram
 from toysae.diagnostics._large.spectrum import reduce_to_band, symmetric_eigenvalues
@@ -135,9 +136,29 @@ def test_gram_is_that_of_the_table_with_ones() -> None:
     np.testing.assert_allclose(found.cosines, unit[:, -1] @ unit[:, :-1], atol=1e-14)
 
 
-def test_products_of_samples_are_those_of_firings() -> None:
+def test_products_of_samples_are_those_of_firings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gram, "_SAMPLES_AT_ONCE", 16)
     table, codes = some_codes()
     design = np.hstack([table, np.ones((70, 1))])
     upper = torch.zeros(12, 12, dtype=torch.float64)
     _multiply_samples(codes, upper, work())
     np.testing.assert_allclose(upper, design.T @ design, atol=1e-12)
+
+
+# Of 70 samples and 11 latents, about 35 firings each: less than one latent has, or a few.
+@pytest.mark.parametrize("at_once", [1, 10, 100])
+def test_shares_of_firings_make_the_same_gram(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, codes = some_codes()
+    expected = scaled_gram(codes, 4, work())
+    monkeypatch.setattr(gram, "_FIRINGS_AT_ONCE", at_once)
+    found = scaled_gram(codes, 4, work())
+    np.testing.assert_array_equal(found.lower, expected.lower)
+
+
+def test_shares_hold_as_many_firings_as_one_call_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gram, "_FIRINGS_AT_ONCE", 5)
+    firings = [2, 3, 1, 7, 4, 1, 0, 1]
+    starts = np.concatenate([[0], np.cumsum(firings)])
+    assert list(gram._shares(starts)) == [(0, 2), (2, 3), (3, 4), (4, 7), (7, 8)]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from toysae.diagnostics import explanations
 from toysae.diagnostics.explanations import (
     class_alignment,
     eigenspace_overlap,
@@ -145,6 +146,17 @@ def test_random_directions_reach_what_chance_says() -> None:
     # Sums of few features are no independent directions: they stay below chance.
     assert found.composed.mean < -0.05
     assert found.random.n_candidates == 30 * 29 // 2
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 2**20])
+def test_the_first_of_equal_candidates_is_named(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explanations, "_COSINES_AT_ONCE", at_once)
+    axes = np.eye(3)
+    candidates = [axes[0], axes[1], axes[1], -axes[0], axes[0], np.zeros(3), axes[2]]
+    found = class_alignment(axes, np.array(candidates))
+    assert found.candidate.tolist() == [0, 1, 6]
 
 
 def test_chosen_pairs() -> None:

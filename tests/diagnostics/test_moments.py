@@ -165,7 +165,8 @@ def test_errors() -> None:
         fourth_angular_moment(np.ones((3, 3)))
     with pytest.raises(ShapeError, match=r"\[k, 2\]"):
         projection_kurtosis(np.ones((3, 2)), np.eye(3))
-    with pytest.raises(DataError, match="rank 1"):
-        ica(np.arange(10.0)[:, None] * np.ones((1, 2)), 2, seed=0)
+    for line in (np.ones((1, 2)), np.array([[1.0, -1.0]])):
+        with pytest.raises(DataError, match="rank 1"):
+            ica(np.arange(10.0)[:, None] * line + [0.0, 1.0], 2, seed=0)
     with pytest.raises(ConfigError, match="n_components=0"):
         ica(np.eye(4), 0, seed=0)

@@ -293,6 +293,16 @@ def test_intervals_and_angles_are_those_of_repeated_samples() -> None:
     np.testing.assert_allclose(np.mean(stated, axis=0), turns.std(), rtol=5.5 * 0.035)
 
 
+def test_gap_of_components_that_are_never_active_together() -> None:
+    """Half of the mass at `±1` on one axis, half at `±1/2` on the other.
+
+    `g = ((p1² - p2²) / 2, p1 p2)` is `(1/2, 0)` or `(-1/8, 0)`, of mean 3/16 and variance 25/256:
+    `N |m|² = 9/32` is that many times `χ²₁`, and the p-value `erfc(sqrt(2.88 / 2))`.
+    """
+    x = np.repeat([[1.0, 0], [-1, 0], [0, 0.5], [0, -0.5]], 2, axis=0)
+    assert pca(x).gap_p_values.item() == pytest.approx(0.089686, abs=1e-6)
+
+
 def test_degenerate_data() -> None:
     constant = pca(np.full((5, 3), 0.1))
     assert constant.eigenvalues.tolist() == [0, 0, 0]

@@ -11,6 +11,7 @@ from scipy import stats
 
 from toysae.errors import DataError, ShapeError
 from toysae.metrics import uncertainty
+from toysae.metrics._seeds.bootstrap import BootstrapDistribution
 
 from .draw import SEEDS, normal
 
@@ -131,6 +132,14 @@ class TestExactBootstrap:
             assert math.isnan(interval.low)
             assert math.isnan(interval.high)
             assert interval.n == len(values)
+
+    def test_resamples_that_round_off_the_estimate_are_at_it(self) -> None:
+        """`.1 + .2` is not `.3`: whole numbers, which are exact, give ten times the interval."""
+        ways, without = np.array([1, 1, 1]), np.array([0.1, 0.4])
+        near = BootstrapDistribution(0.3, np.array([0.0, 0.1 + 0.2, 0.5]), ways, without, "")
+        exact = BootstrapDistribution(3.0, np.array([0.0, 3.0, 5.0]), ways, 10 * without, "")
+        first, second = near.bca_interval(0.5), exact.bca_interval(0.5)
+        assert (10 * first.low, 10 * first.high) == pytest.approx((second.low, second.high))
 
     def test_equal_values(self) -> None:
         found = uncertainty.exact_bootstrap([0.1, 0.1, 0.1])

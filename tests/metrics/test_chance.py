@@ -92,6 +92,23 @@ def test_closed_forms(m: int) -> None:
     assert chance.expected_max_abs_cosine(1, m) == 1
 
 
+def test_billions_of_directions() -> None:
+    """A law to the power of a billion has lost its digits where its tail has all of them."""
+    for m in (10**9, 10**12):
+        assert chance.expected_max_cosine(3, m) == pytest.approx(1 - 2 / m, abs=1e-13)
+        assert chance.expected_max_abs_cosine(3, m) == pytest.approx(1 - 1 / m, abs=1e-13)
+
+
+# On the line a cosine is 1 or -1.
+@pytest.mark.parametrize(
+    ("t", "signed", "absolute"),
+    [(-1.5, 1, 1), (-1, 0.75, 1), (-0.5, 0.75, 1), (0.5, 0.75, 1), (1, 0, 0), (1.5, 0, 0)],
+)
+def test_two_directions_of_a_line(t: float, signed: float, absolute: float) -> None:
+    assert chance.prob_max_cosine_above(t, 1, 2) == signed
+    assert chance.prob_max_abs_cosine_above(t, 1, 2) == absolute
+
+
 @pytest.mark.parametrize("d", [1, 2, 5, 40, 768])
 def test_one_random_direction_is_orthogonal_on_average(d: int) -> None:
     assert chance.expected_max_cosine(d, 1) == pytest.approx(0, abs=1e-9)

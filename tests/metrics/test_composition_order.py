@@ -14,6 +14,7 @@ from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
 from toysae.metrics import composition
+from toysae.metrics._composition import subsets
 from toysae.metrics._composition.residual import beyond, chance
 
 from .draw import SEEDS, normal, rotation, tensor
@@ -193,6 +194,11 @@ class TestOrder:
         with pytest.raises(DataError, match="features"):
             fitted(E4, tensor([[math.inf, 0, 0, 0]]))
 
+    def test_the_first_of_equal_subsets_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(subsets, "_ENTRIES_AT_ONCE", 1)
+        found = composition.exact_composition(torch.ones(1, 4).double(), E4, 3)
+        assert found.atoms[0].tolist() == [[0, -1, -1], [0, 1, -1], [0, 1, 2]]
+
     def test_too_many_subsets_are_refused(self) -> None:
         with pytest.raises(ShapeError, match=r"1000 features .* greedy_composition"):
             composition.exact_composition(torch.ones(1, 2), torch.ones(1000, 2), 3)
@@ -311,6 +317,11 @@ class TestEnergy:
         assert (energy.effective_order >= energy.participation - 1e-12).all()
         assert (energy.effective_order <= k + 1e-12).all()
         assert (energy.entropy >= 0).all()
+        mirrored = composition.energy(normal(seed, m, k).abs().neg())
+        assert torch.equal(mirrored.shares, energy.shares)
+
+    def test_a_single_feature_has_all_the_energy_whatever_its_sign(self) -> None:
+        assert composition.energy(tensor([[-2, 0], [0, -3]])).shares.tolist() == [[1, 0], [0, 1]]
 
     def test_latents_without_weights_are_undefined(self) -> None:
         energy = composition.energy(tensor([[0, 0], [math.nan, 1], [3e200, 4e200], [1e-200, 0]]))
@@ -364,5 +375,6 @@ class TestShapleyShares:
     def test_bad_atoms_are_refused(self) -> None:
         with pytest.raises(ShapeError, match="atoms from 0 to 4"):
             composition.shapley_shares(E4[:1], E4, torch.tensor([[0, 4]]))
-        with pytest.raises(ShapeError, match="at most 12"):
-            composition.shapley_shares(E4[:1], E4, torch.zeros(1, 13, dtype=torch.long))
+        for shape in ((1, 13), (2, 1), (1,), (1, 1, 1)):
+            with pytest.raises(ShapeError, match="at most 12"):
+                composition.shapley_shares(E4[:1], E4, torch.zeros(shape, dtype=torch.long))

@@ -224,8 +224,10 @@ class TestCrossEntropy:
         for targets in (torch.tensor([0, 3]), torch.tensor([-1, 0])):
             with pytest.raises(DataError, match=r"targets leave 0\.\.2"):
                 outputs.cross_entropy(logits, targets)
-        with pytest.raises(ShapeError, match="targets"):
-            outputs.cross_entropy(logits, torch.tensor([0]))
+        shapes = ((logits, [0]), (torch.tensor(0.0), 0), (torch.ones(2, 0), [0, 0]))
+        for predicted, targets in shapes:
+            with pytest.raises(ShapeError, match="targets"):
+                outputs.cross_entropy(predicted, torch.tensor(targets))
         for truth in (tensor([[0.5, 0.4, 0]] * 2), tensor([[1.5, -0.5, 0]] * 2), logits * math.nan):
             with pytest.raises(DataError, match="truth: expected probabilities"):
                 outputs.expected_difference(truth, logits, logits)

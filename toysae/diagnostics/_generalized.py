@@ -60,7 +60,7 @@ def gvif(x: ArrayLike, subset: Sequence[int]) -> GeneralizedVIF:
     eps = resolution(x)
     own = column_space(matrix[:, inside], centered=True, eps=eps)
     if own.rank == 0:
-        return GeneralizedVIF(float("nan"), 0)
+        return GeneralizedVIF(float("nan"), own.rank)
     if inside.all():
         return GeneralizedVIF(1.0, own.rank)
     others = column_space(matrix[:, ~inside], centered=True, eps=eps)

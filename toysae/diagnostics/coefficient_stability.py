@@ -109,9 +109,10 @@ def coefficient_stability(replicates: ArrayLike, estimate: ArrayLike) -> Stabili
     pairs = n * (n - 1) / 2
     return Stability(
         mean=mean,
-        sd=torch.where(n > 1, (squares / (n - 1)).sqrt(), torch.nan),
+        # With one replicate or none these are 0 / 0: undefined.
+        sd=(squares / (n - 1).clamp(min=0)).sqrt(),
         sign_agreement=torch.where(reference.isnan() | (reference == 0), torch.nan, same),
-        sign_flip_rate=torch.where(n > 1, positive * negative / pairs, torch.nan),
+        sign_flip_rate=positive * negative / pairs,
         n_defined=n,
     )
 

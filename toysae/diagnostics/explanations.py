@@ -18,6 +18,7 @@ from torch import Tensor
 from toysae.diagnostics._inputs import ArrayLike, as_directions, as_matrix
 from toysae.diagnostics.pca import PCA
 from toysae.errors import ConfigError, ShapeError
+from toysae.metrics._row_blocks import rows_within
 from toysae.metrics.chance import chance_corrected, expected_max_abs_cosine
 
 #: By how much principal components must win, after correction, to be what an SAE recovers.
@@ -271,7 +272,7 @@ def _ends_resolved(found: PCA, n_components: int) -> bool:
 def _best(latents: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
     best = latents.new_full((len(latents),), -1.0)
     place = torch.zeros(len(latents), dtype=torch.int64, device=latents.device)
-    step = max(_COSINES_AT_ONCE // len(latents), 1)
+    step = rows_within(_COSINES_AT_ONCE, len(latents))
     for first in range(0, len(candidates), step):
         found, where = (latents @ candidates[first : first + step].T).abs().clamp(max=1.0).max(1)
         better = found.isnan() | (found > best)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from toysae.errors import ShapeError
 from toysae.metrics._inputs import require_bool, require_same_width, vectors
 
 
@@ -66,13 +64,6 @@ def cosines(a: Directions, b: Directions) -> Tensor:
     """Cosine of all pairs of rows `[n, m]`; NaN in the rows and columns that are not kept."""
     table = (a.unit @ b.unit.T).clamp_(-1, 1)
     return a.spread(b.spread(table.T, torch.nan).T, torch.nan)
-
-
-def row_blocks(n_rows: int, block: int) -> Iterator[slice]:
-    """Slices of at most `block` rows that cover `n_rows`."""
-    if block < 1:
-        raise ShapeError(f"block={block}: expected at least one row")
-    return (slice(start, start + block) for start in range(0, n_rows, block))
 
 
 class Partners(NamedTuple):

@@ -32,11 +32,6 @@ def cosine_quantile(p: ArrayLike, d: int) -> Array:
     return np.asarray(2 * betaincinv(half, half, p) - 1)
 
 
-def abs_cosine_cdf(t: ArrayLike, d: int) -> Array:
-    """`P(|cos| <= t)` for `t >= 0` and `d >= 2`."""
-    return np.asarray(betainc(0.5, (d - 1) / 2, np.square(t)))
-
-
 def abs_cosine_quantile(p: ArrayLike, d: int) -> Array:
     """The `t` with `P(|cos| <= t) = p`."""
     return np.sqrt(betaincinv(0.5, (d - 1) / 2, p))

@@ -48,8 +48,8 @@ __all__ = [
 
 Value = TypeVar("Value", float, Tensor)
 
-# The integrand rises from 0 to 1 in a window that is tiny for large d or m. Outside of the
-# quantiles at this probability it is 0 or 1 to rounding, and quadrature would miss the window.
+# The integrand falls from 1 to 0 in a window that is tiny for large d or m. Outside of the
+# quantiles at this probability it is 1 or 0 to rounding, and quadrature would miss the window.
 _NEVER = 1e-17
 
 
@@ -64,13 +64,11 @@ def _check_probability(p: float) -> None:
 
 
 def _expected_maximum(
-    cdf: Callable[[float, int], ArrayLike], low: float, median: float, high: float, d: int, m: int
+    tail: Callable[[float, int, int], ArrayLike], low: float, high: float, d: int, m: int
 ) -> float:
-    """`E[max of m] = high - integral of cdf^m`, where the maximum lies in `[low, high]`."""
-    integral, _ = quad(
-        lambda t: np.asarray(cdf(t, d)) ** m, low, high, points=[median], limit=200, epsabs=1e-13
-    )
-    return high - integral
+    """`E[max of m] = low + integral of P(max > t)`, where the maximum lies in `[low, high]`."""
+    integral, _ = quad(tail, low, high, args=(d, m), epsabs=1e-13, epsrel=1e-10)
+    return low + integral
 
 
 def expected_max_cosine(d: int, m: int) -> float:
@@ -98,9 +96,9 @@ def expected_max_cosine(d: int, m: int) -> float:
         return np.nan
     if d == 1:
         return 1 - 2 * 2.0**-m
-    low, median = _sphere.cosine_quantile([_NEVER ** (1 / m), 0.5 ** (1 / m)], d)
-    high = -_sphere.cosine_quantile(_NEVER / m, d)
-    return _expected_maximum(_sphere.cosine_cdf, low, median, float(high), d, m)
+    low = float(_sphere.cosine_quantile(_NEVER ** (1 / m), d))
+    high = -float(_sphere.cosine_quantile(_NEVER / m, d))
+    return _expected_maximum(_sphere.max_cosine_tail, low, high, d, m)
 
 
 def expected_max_abs_cosine(d: int, m: int) -> float:
@@ -126,9 +124,9 @@ def expected_max_abs_cosine(d: int, m: int) -> float:
         return np.nan
     if d == 1:
         return 1.0
-    low, median = _sphere.abs_cosine_quantile([_NEVER ** (1 / m), 0.5 ** (1 / m)], d)
-    high = _sphere.abs_cosine_upper_quantile(_NEVER / m, d)
-    return _expected_maximum(_sphere.abs_cosine_cdf, low, median, float(high), d, m)
+    low = float(_sphere.abs_cosine_quantile(_NEVER ** (1 / m), d))
+    high = float(_sphere.abs_cosine_upper_quantile(_NEVER / m, d))
+    return _expected_maximum(_sphere.max_abs_cosine_tail, low, high, d, m)
 
 
 def prob_max_cosine_above(t: float, d: int, m: int) -> float:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from toysae.errors import DataError, ShapeError
-from toysae.metrics._directions import row_blocks
 from toysae.metrics._firing.codes_kernel import sort_by_latent
 from toysae.metrics._firing.firing import SAMPLES_AT_ONCE, fires
 from toysae.metrics._inputs import refuse_non_finite, require_axes
+from toysae.metrics._row_blocks import row_blocks
 
 _FIRINGS_AT_ONCE = 50_000_000
 

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from toysae.errors import DataError
-from toysae.metrics._directions import row_blocks
 from toysae.metrics._firing.antipodal import AntipodalPairs, antipodal_pairs
 from toysae.metrics._firing.firing import SAMPLES_AT_ONCE, fires, require_threshold
 from toysae.metrics._firing.published_firing import (
@@ -25,6 +24,7 @@ from toysae.metrics._firing.published_firing import (
     l0_by_definition,
 )
 from toysae.metrics._inputs import finite, require_axes, require_same_width
+from toysae.metrics._row_blocks import row_blocks
 from toysae.metrics.codes import SparseCodes
 
 __all__ = [

@@ -26,9 +26,10 @@ from toysae.metrics._detection.columns import (
 )
 from toysae.metrics._detection.pair_tables import F1s
 from toysae.metrics._detection.running_best import RunningBest
-from toysae.metrics._directions import Partners, row_blocks
+from toysae.metrics._directions import Partners
 from toysae.metrics._inputs import refuse_non_finite, require_axes, require_same_samples
 from toysae.metrics._progress import Report, reported
+from toysae.metrics._row_blocks import row_blocks
 from toysae.metrics._tables import NEGLIGIBLE, best_along_rows
 from toysae.metrics.cofiring import FiringCounts, cofiring, firing_counts
 from toysae.metrics.density import fires

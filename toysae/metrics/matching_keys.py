@@ -22,8 +22,9 @@ from toysae.metrics._detection.pair_tables import (
     require_one_a_column,
 )
 from toysae.metrics._detection.running_best import RunningBest
-from toysae.metrics._directions import Partners, row_blocks
+from toysae.metrics._directions import Partners
 from toysae.metrics._progress import Report, reported
+from toysae.metrics._row_blocks import row_blocks
 from toysae.metrics._tables import NEGLIGIBLE
 
 __all__ = ["KEYS", "MatchingKeys", "matching_keys"]

@@ -29,7 +29,7 @@ class Work:
         """Another `share` of a stage is done."""
         self._done += share * self._weights[stage] / self._repeats.get(stage, 1)
         if self._report is not None:
-            self._report(min(round(self._done * _PARTS), _PARTS), _PARTS)
+            self._report(round(self._done * _PARTS), _PARTS)
 
     def part(self, share: float) -> Work:
         """For one of several things that stages are done to: what it adds counts for `share`."""

@@ -19,9 +19,10 @@ from toysae.metrics._absorption.main_latents import (
     is_active,
     main_latents,
 )
-from toysae.metrics._directions import row_blocks, unit_rows
+from toysae.metrics._directions import unit_rows
 from toysae.metrics._inputs import vectors
 from toysae.metrics._progress import Report, reported
+from toysae.metrics._row_blocks import row_blocks, rows_within
 
 # SAEBench 0.6.0.
 _FULL_COSINE = 0.025
@@ -133,7 +134,7 @@ def _saebench(
     """Absorption fraction and full absorption on each of the samples `rows`."""
     fraction = torch.full((len(rows),), torch.nan, dtype=torch.float64)
     full = fraction.clone()
-    block = max(1, _ENTRIES_AT_ONCE // max(codes.shape[1], 1))
+    block = rows_within(_ENTRIES_AT_ONCE, codes.shape[1])
     for some in row_blocks(len(rows) if main else 0, block):
         z = torch.from_numpy(codes[rows[some]].toarray())
         fraction[some], full[some] = _saebench_block(z, cosine, projected[some], main)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from toysae.metrics._composition.feature_pairs import best_pairs, pair_weights
 from toysae.metrics._composition.residual import beyond, chance
-from toysae.metrics._directions import Directions, row_blocks, unit_rows_of_pair
+from toysae.metrics._directions import Directions, unit_rows_of_pair
 from toysae.metrics._inputs import require_bool
 from toysae.metrics._progress import Report, reported
+from toysae.metrics._row_blocks import row_blocks
 
 MIN_GAIN = 0.05
 """Cosine that the second feature must add for a latent to be called composed."""

@@ -10,7 +10,7 @@ import torch
 from scipy.sparse import csc_array
 from torch import Tensor
 
-from toysae.errors import ShapeError
+from toysae.errors import DataError, ShapeError
 from toysae.metrics._absorption.firing_sets import (
     Activations,
     columns,
@@ -86,10 +86,13 @@ def co_occurring(
 
     Raises:
         ShapeError: not two axes.
-        DataError: NaN or infinity, or a threshold that is negative or not finite.
+        DataError: NaN or infinity, a threshold that is negative or not finite, or a probability
+            outside 0 to 1.
 
     Source: toysae.
     """
+    if not 0 <= min_probability <= 1:
+        raise DataError(f"min_probability={min_probability}: expected a number from 0 to 1")
     fired = indicators(columns(coefficients, "coefficients", threshold))
     joint = (fired.T @ fired).tocoo()
     firings = fired.sum(axis=0)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from toysae.metrics._composition.feature_pairs_kernel import best_combinations, best_sums
+from toysae.metrics._row_blocks import rows_within
 
 MIN_INDEPENDENCE = 1e-8
 """Features closer than this, as `1 - cos^2`, count as one: their pair cannot be solved for."""
@@ -130,5 +131,5 @@ def _compiled(projections: Tensor, kernel: _Kernel) -> BestPairs:
 
 def _stretches(n: int, k: int) -> Iterator[tuple[int, int]]:
     """Ranges of first features, each of work that one call may do without coming back."""
-    step = max(1, _COMBINATIONS_AT_ONCE // max(1, n * k))
+    step = rows_within(_COMBINATIONS_AT_ONCE, n * k)
     return ((start, min(start + step, n)) for start in range(0, n, step))

@@ -15,8 +15,9 @@ from toysae.metrics._composition.extension import one_more
 from toysae.metrics._composition.feature_pairs import best_pairs, pair_weights
 from toysae.metrics._composition.residual import beyond, chance
 from toysae.metrics._composition.subsets import best_subsets, require_few_subsets
-from toysae.metrics._directions import row_blocks, unit_rows_of_pair
+from toysae.metrics._directions import unit_rows_of_pair
 from toysae.metrics._progress import Report, reported
+from toysae.metrics._row_blocks import row_blocks
 
 UNEXPLAINED = 0
 """Order of a latent that no fit explains, or only one with a feature that chance explains."""

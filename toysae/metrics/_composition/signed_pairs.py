@@ -15,8 +15,9 @@ from toysae.metrics._composition.composed import (
 )
 from toysae.metrics._composition.feature_pairs import best_diagonals, best_pairs, pair_weights
 from toysae.metrics._composition.residual import beyond, chance, max_abs_cosine_tail
-from toysae.metrics._directions import row_blocks, unit_rows_of_pair
+from toysae.metrics._directions import unit_rows_of_pair
 from toysae.metrics._progress import Report, reported
+from toysae.metrics._row_blocks import row_blocks
 
 
 @dataclass(frozen=True)

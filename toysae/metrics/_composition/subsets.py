@@ -12,6 +12,7 @@ from torch import Tensor
 
 from toysae.errors import ShapeError
 from toysae.metrics._composition.feature_pairs import MIN_INDEPENDENCE
+from toysae.metrics._row_blocks import rows_within
 
 MOST_SUBSETS = 5_000_000
 """Subsets that are tried at most; some minutes for a thousand latents."""
@@ -45,7 +46,7 @@ def best_subsets(projections: Tensor, gram: Tensor, k: int) -> tuple[Tensor, Ten
     best = projections.new_full((m,), -torch.inf)
     atoms = torch.full((m, k), -1, dtype=torch.long, device=projections.device)
     weights = projections.new_zeros(m, k)
-    for subsets in _subsets(n, k, max(1, _ENTRIES_AT_ONCE // (k * m))):
+    for subsets in _subsets(n, k, rows_within(_ENTRIES_AT_ONCE, k * m)):
         chosen = torch.from_numpy(subsets).to(projections.device)
         squared, fitted = _fits(projections, gram, chosen)
         value, subset = squared.max(dim=0)

@@ -11,9 +11,9 @@ from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
 from toysae.errors import ShapeError
-from toysae.metrics._directions import row_blocks
 from toysae.metrics._firing.firing import require_threshold
 from toysae.metrics._inputs import refuse_non_finite, require_axes, require_bool
+from toysae.metrics._row_blocks import row_blocks
 from toysae.metrics.codes import SparseCodes
 
 _COLUMNS_AT_ONCE = 256

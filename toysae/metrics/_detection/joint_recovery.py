@@ -10,9 +10,9 @@ from torch import Tensor
 from toysae.errors import ShapeError
 from toysae.metrics._detection.columns import Activations, above
 from toysae.metrics._detection.pair_tables import Cosines, F1s, require_one_a_column
-from toysae.metrics._directions import row_blocks
 from toysae.metrics._inputs import refuse_nan, require_weights
 from toysae.metrics._progress import Report, reported
+from toysae.metrics._row_blocks import row_blocks
 
 
 @dataclass(frozen=True)

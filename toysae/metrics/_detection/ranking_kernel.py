@@ -46,13 +46,12 @@ def sweep_pair(
                 hits += active[samples[start]]
                 start += 1
                 above += 1
-        if hits > 0:
-            hits_above += hits
-            ranks += hits * (before + above + 1)
-            precisions += hits * (hits_above / above)
-            f1 = 2 * hits_above / (above + n_positives)
-            if f1 > best:
-                best, cut = f1, value
+        hits_above += hits
+        ranks += hits * (before + above + 1)
+        precisions += hits * (hits_above / above)
+        f1 = 2 * hits_above / (above + n_positives)
+        if f1 > best:
+            best, cut = f1, value
     return ranks, precisions, best, cut
 
 
@@ -94,13 +93,12 @@ def sweep_all(
             above += n_samples - n_fired
             for i in range(len(positives)):
                 hits = silent_hits[i]
-                if hits > 0:
-                    hits_above[i] += hits
-                    ranks[i] += hits * (before + above + 1)
-                    precisions[i] += hits * (hits_above[i] / above)
-                    f1 = 2 * hits_above[i] / (above + positives[i])
-                    if f1 > best[i]:
-                        best[i], cut[i] = f1, 0.0
+                hits_above[i] += hits
+                ranks[i] += hits * (before + above + 1)
+                precisions[i] += hits * (hits_above[i] / above)
+                f1 = 2 * hits_above[i] / (above + positives[i])
+                if f1 > best[i]:
+                    best[i], cut[i] = f1, 0.0
         else:
             first, value = start, values[start]
             while start < n_fired and values[start] == value:

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from toysae.metrics._dictionaries.augment_kernel import NOBODY, settle_rows
 from toysae.metrics._dictionaries.screening import Similarity, rounding, tiles
-from toysae.metrics._directions import row_blocks
 from toysae.metrics._progress import Report
+from toysae.metrics._row_blocks import row_blocks
 
 _EDGE = 1024
 """Rows and columns of a tile."""

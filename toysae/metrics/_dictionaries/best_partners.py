@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from toysae.metrics._dictionaries.screening import Similarity, rounding, tiles
-from toysae.metrics._directions import Directions, Partners, row_blocks
+from toysae.metrics._directions import Directions, Partners
 from toysae.metrics._progress import Report
+from toysae.metrics._row_blocks import row_blocks
 
 _GROUP = 256
 """Rows or columns that only float64 tells apart."""

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from toysae.metrics._directions import row_blocks
 from toysae.metrics._progress import Report, reported
+from toysae.metrics._row_blocks import row_blocks
 
 Similarity = Callable[[Tensor], Tensor]
 """Applied to cosines, elementwise; brings none further apart than they are."""

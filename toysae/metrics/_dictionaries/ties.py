@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from toysae.metrics._dictionaries.best_partners import best_partners
-from toysae.metrics._directions import row_blocks, unit_rows_of_pair
+from toysae.metrics._directions import unit_rows_of_pair
+from toysae.metrics._row_blocks import row_blocks
 from toysae.metrics._ties import SAME, Ties
 
 

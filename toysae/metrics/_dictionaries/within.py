@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toysae.metrics._directions import row_blocks, unit_rows
+from toysae.metrics._directions import unit_rows
+from toysae.metrics._row_blocks import row_blocks
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from toysae.errors import DataError
-from toysae.metrics._directions import row_blocks, unit_rows
+from toysae.metrics._directions import unit_rows
 from toysae.metrics._inputs import require_bool
+from toysae.metrics._row_blocks import row_blocks
 
 _ROWS_AT_ONCE = 1024
 

@@ -15,7 +15,8 @@ from toysae.metrics._firing.association import cofiring
 from toysae.metrics._firing.blocks import Block, Joint, coefficient_of
 from toysae.metrics._firing.cofiring_kernel import DICE, JACCARD, PHI
 from toysae.metrics._firing.count_blocks import over_count_blocks
-from toysae.metrics._firing.jaccard import require_minimum, surviving
+from toysae.metrics._firing.firing import least_firings
+from toysae.metrics._firing.jaccard import surviving
 from toysae.metrics._progress import Report
 from toysae.metrics.codes import SparseCodes
 
@@ -180,12 +181,12 @@ def cofiring_pairs(
 
     Source: one sparse Gram matrix, some rows at a time.
     """
-    require_minimum(minimum)
+    least = least_firings(minimum)
     if math.isnan(above):
         raise DataError("above=nan: expected the number that the coefficient of a pair must exceed")
     if coefficient not in _KINDS:
         raise ShapeError(f"coefficient={coefficient!r}: expected one of {', '.join(_KINDS)}")
-    block = Block(_KINDS[coefficient], a, b, minimum)
+    block = Block(_KINDS[coefficient], a, b, least)
     parts = list(
         over_count_blocks(a, b, lambda rows, counts: block.pairs(rows, counts, above), report)
     )
@@ -199,8 +200,8 @@ def cofiring_pairs(
 def _best(
     a: SparseCodes, b: SparseCodes, minimum: int, report: Report | None, with_itself: bool
 ) -> BestCofiring:
-    require_minimum(minimum)
-    by_jaccard, by_phi = (Block(kind, a, b, minimum) for kind in (JACCARD, PHI))
+    least = least_firings(minimum)
+    by_jaccard, by_phi = (Block(kind, a, b, least) for kind in (JACCARD, PHI))
 
     def best(rows: slice, counts: Tensor) -> list[tuple[Joint, Joint]]:
         return [block.best(rows, counts, with_itself) for block in (by_jaccard, by_phi)]
@@ -216,7 +217,7 @@ def _best(
         a.firings,
         b.firings,
         a.n_samples,
-        minimum,
+        least,
     )
 
 

@@ -27,7 +27,7 @@ class Block:
         self.kind = kind
         self.n1, self.n2 = a.firings.double(), b.firings.double()
         self.n_samples = a.n_samples
-        self.minimum = max(minimum, 1)
+        self.minimum = minimum
 
     def best(self, rows: slice, counts: Tensor, with_itself: bool) -> tuple[Joint, Joint]:
         """Best partner of each row of the block, and of each column within it."""

@@ -58,7 +58,7 @@ def best_cofiring_ties(
     """
     best = best_cofiring(a, b, minimum, report=report)
     counters = [
-        _Counter(Block(kind, a, b, minimum), both)
+        _Counter(Block(kind, a, b, best.minimum), both)
         for kind, both in ((JACCARD, best.jaccard), (PHI, best.phi))
     ]
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from toysae.errors import DataError
-from toysae.metrics._directions import row_blocks
+from toysae.errors import DataError, ShapeError
 from toysae.metrics._inputs import finite, require_axes, require_bool, require_same_samples
+from toysae.metrics._row_blocks import row_blocks
 
 SAMPLES_AT_ONCE = 8192
 """Samples of a table that are worked on at once."""
@@ -33,6 +33,16 @@ def require_threshold(threshold: float) -> None:
     """Raises `DataError` unless `threshold` is a finite number of at least 0."""
     if not (0 <= threshold < math.inf):
         raise DataError(f"threshold={threshold}: expected a finite number of at least 0")
+
+
+def least_firings(minimum: int) -> int:
+    """Firings that a latent needs to be compared: `minimum`, and one at least.
+
+    Raises `ShapeError` where that is a negative number.
+    """
+    if minimum < 0:
+        raise ShapeError(f"minimum={minimum}: expected a count of at least 0")
+    return max(minimum, 1)
 
 
 def fires(activations: Tensor, threshold: float = 0.0) -> Tensor:

@@ -11,12 +11,13 @@ from scipy import sparse
 from torch import Tensor
 
 from toysae.errors import DataError
-from toysae.metrics._directions import row_blocks, unit_rows
+from toysae.metrics._directions import unit_rows
 from toysae.metrics._firing.association import cofiring
 from toysae.metrics._firing.cofiring_kernel import surprising_pairs
 from toysae.metrics._firing.count_blocks import over_count_blocks
-from toysae.metrics._firing.jaccard import require_minimum
+from toysae.metrics._firing.firing import least_firings
 from toysae.metrics._progress import Report
+from toysae.metrics._row_blocks import row_blocks
 from toysae.metrics.codes import SparseCodes
 
 _DICTIONARY_ROWS_AT_ONCE = 1024
@@ -87,12 +88,12 @@ def cofiring_graph(
 
     Source: phi and communities as in Li et al. 2024, arXiv 2410.19750; Benjamini and Hochberg 1995.
     """
-    require_minimum(minimum)
+    enough = least_firings(minimum)
     if not 0 < level < 1:
         raise DataError(f"level={level}: expected a false discovery rate in (0, 1)")
     if not above >= 0:
         raise DataError(f"above={above}: expected a phi of at least 0")
-    firings, enough = codes.firings, max(minimum, 1)
+    firings = codes.firings
     firings_array = firings.cpu().numpy()
 
     def surprising(rows: slice, counts: Tensor) -> tuple[NDArray[np.generic], ...]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nan
 
-from toysae.errors import ShapeError
 from toysae.metrics._firing.association import cofiring
-from toysae.metrics._firing.firing import FiringCounts, firing_counts
+from toysae.metrics._firing.firing import FiringCounts, firing_counts, least_firings
 from toysae.metrics._tables import Assignment, assign, best_along_rows
 
 
@@ -57,14 +56,8 @@ class JaccardTable:
 
 
 def surviving(firings: Tensor, minimum: int) -> float:
-    """Share of latents that fire at least `minimum` times, and at all; NaN for no latents."""
-    return (firings >= max(minimum, 1)).double().mean().item()
-
-
-def require_minimum(minimum: int) -> None:
-    """Raises `ShapeError` for a negative number of firings."""
-    if minimum < 0:
-        raise ShapeError(f"minimum={minimum}: expected a count of at least 0")
+    """Share of latents that fire at least `minimum` times; NaN for no latents."""
+    return (firings >= minimum).double().mean().item()
 
 
 def jaccard(fires_a: Tensor, fires_b: Tensor, minimum: int = 10) -> JaccardTable:
@@ -89,9 +82,9 @@ def jaccard(fires_a: Tensor, fires_b: Tensor, minimum: int = 10) -> JaccardTable
 
     Source: Jaccard 1901.
     """
-    require_minimum(minimum)
+    least = least_firings(minimum)
     counts = firing_counts(fires_a, fires_b)
-    return _table(counts, cofiring(*counts).jaccard, minimum)
+    return _table(counts, cofiring(*counts).jaccard, least)
 
 
 def wilson_jaccard(fires_a: Tensor, fires_b: Tensor, confidence: float = 0.95) -> JaccardTable:
@@ -142,7 +135,7 @@ def shrunken_jaccard(fires_a: Tensor, fires_b: Tensor, strength: float = 10.0) -
 
 
 def _table(counts: FiringCounts, table: Tensor, minimum: int) -> JaccardTable:
-    enough = (counts.n1 >= max(minimum, 1)) & (counts.n2 >= max(minimum, 1))
+    enough = (counts.n1 >= minimum) & (counts.n2 >= minimum)
     table = table.masked_fill(~enough, nan)
     return JaccardTable(
         table,

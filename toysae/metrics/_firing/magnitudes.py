@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toysae.metrics._directions import row_blocks
 from toysae.metrics._inputs import finite, require_axes, require_same_samples
+from toysae.metrics._row_blocks import row_blocks, rows_within
 
 _ENTRIES_AT_ONCE = 2**24
 
@@ -80,6 +80,6 @@ def _scaled(table: Tensor) -> Tensor:
 
 def _ruzicka(a: Tensor, b: Tensor) -> Tensor:
     shared = a.new_zeros(a.shape[1], b.shape[1])
-    for rows in row_blocks(len(a), max(1, _ENTRIES_AT_ONCE // max(shared.numel(), 1))):
+    for rows in row_blocks(len(a), rows_within(_ENTRIES_AT_ONCE, shared.numel())):
         shared += torch.minimum(a[rows, :, None], b[rows, None, :]).sum(dim=0)
     return shared / (a.sum(dim=0)[:, None] + b.sum(dim=0)[None, :] - shared)

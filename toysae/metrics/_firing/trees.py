@@ -13,7 +13,7 @@ from toysae.errors import ShapeError
 from toysae.metrics._directions import unit_rows
 from toysae.metrics._firing.association import cofiring
 from toysae.metrics._firing.count_blocks import sparse_firing_counts
-from toysae.metrics._firing.jaccard import require_minimum
+from toysae.metrics._firing.firing import least_firings
 from toysae.metrics.codes import SparseCodes
 
 _MOST = 8192
@@ -98,9 +98,9 @@ def cofiring_tree(codes: SparseCodes, minimum: int = 10) -> Tree:
 
     Source: scipy.cluster.hierarchy.
     """
-    require_minimum(minimum)
+    least = least_firings(minimum)
     _require_few(codes.n_latents)
-    index = (codes.firings >= max(minimum, 1)).nonzero().flatten()
+    index = (codes.firings >= least).nonzero().flatten()
     table = cofiring(*sparse_firing_counts(codes, codes)).jaccard[index[:, None], index]
     return _tree(1 - table, index, codes.n_latents)
 

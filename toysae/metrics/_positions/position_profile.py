@@ -16,7 +16,7 @@ from toysae.metrics._positions.positions import (
     present_tokens,
     require_positions,
 )
-from toysae.metrics._seeds.intervals import Interval, check_confidence
+from toysae.metrics._seeds.intervals import Interval, check_confidence, check_resamples
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,14 @@ class PerPosition:
     """
 
     def __init__(self, *, resamples: int = 1000, seed: int = 0) -> None:
+        """Raises `DataError` for less than one resample."""
+        check_resamples(resamples)
         self._resamples = resamples
         self._rng = np.random.default_rng(seed)
         self._n_sequences = 0
         # The first row is the data as they are, the others its resamples.
         self._sums = torch.zeros(1 + resamples, 0, dtype=torch.float64)
-        self._counts = torch.zeros(1 + resamples, 0, dtype=torch.float64)
+        self._counts = torch.zeros_like(self._sums)
 
     def update(self, values: Tensor, counted: Tensor | None = None) -> None:
         """Takes in one batch of sequences.
@@ -139,7 +141,7 @@ def per_position(
 
     Raises:
         ShapeError: not two axes, or another mask.
-        DataError: infinity, or a mask that is not bool.
+        DataError: infinity, a mask that is not bool, or less than one resample.
 
     Source: bootstrap over streams: Chamandy et al. 2012, "Estimating uncertainty for massive data
     streams".

@@ -19,7 +19,8 @@ from torch import Tensor
 from toysae.errors import DataError, ShapeError
 from toysae.metrics._inputs import numbers
 from toysae.metrics._progress import Report, reported
-from toysae.metrics._seeds.intervals import Interval, check_confidence
+from toysae.metrics._row_blocks import rows_within
+from toysae.metrics._seeds.intervals import Interval, check_confidence, check_resamples
 
 Array = NDArray[np.float64]
 
@@ -136,11 +137,12 @@ def bootstrap_interval(
 
     Raises:
         ShapeError: not one axis.
-        DataError: NaN or infinity, or a confidence outside (0, 1).
+        DataError: NaN or infinity, a confidence outside (0, 1), or no resamples.
 
     Source: Efron 1987; computed by `scipy.stats.bootstrap`.
     """
     check_confidence(confidence)
+    check_resamples(n_resamples)
     sample = numbers(values, "values")
     n = len(sample)
     estimate = float(statistic(sample)) if n else math.nan
@@ -229,10 +231,11 @@ def hierarchical_bootstrap(
 
     Raises:
         ShapeError: items of a seed with other than one axis.
-        DataError: NaN or infinity, or a seed without items.
+        DataError: NaN or infinity, a seed without items, or no resamples.
 
     Source: Davison and Hinkley 1997, section 3.8.
     """
+    check_resamples(n_resamples)
     samples = [numbers(values, f"items[{i}]") for i, values in enumerate(items)]
     n = len(samples)
     for i, sample in enumerate(samples):
@@ -267,7 +270,7 @@ def _distribution(
 
 def _resampled_means(sample: Array, n_resamples: int, rng: np.random.Generator) -> Array:
     """Means of `n_resamples` resamples of the items of one seed."""
-    rows = max(1, _DRAWS_AT_ONCE // len(sample))
+    rows = rows_within(_DRAWS_AT_ONCE, len(sample))
     blocks = [min(rows, n_resamples - start) for start in range(0, n_resamples, rows)]
     return np.concatenate(
         [sample[rng.integers(len(sample), size=(k, len(sample)))].mean(axis=1) for k in blocks]

@@ -40,6 +40,12 @@ def check_confidence(confidence: float) -> None:
         raise DataError(f"confidence={confidence}: expected a probability between 0 and 1")
 
 
+def check_resamples(n_resamples: int) -> None:
+    """Raises `DataError` unless there is something to resample into."""
+    if n_resamples < 1:
+        raise DataError(f"{n_resamples} resamples: expected at least one")
+
+
 def seed_interval(values: ArrayLike | Tensor, confidence: float = 0.95) -> Interval:
     """Student t interval of the mean over seeds, `mean +- t_{n-1} sd / sqrt(n)`.
 
