@@ -228,6 +228,7 @@ def main() -> None:
     outcomes = []
     for outcome in run(chosen, arguments.workers):
         outcomes.append(outcome)
+        print(f"{len(outcomes)} of {len(chosen)} judged", end="\r", file=sys.stderr, flush=True)
         if not outcome.caught:
             at = outcome.mutant
             print(

@@ -25,7 +25,7 @@ from toysae.metrics.chance import chance_corrected, expected_max_abs_cosine
 MARGIN = 0.05
 
 # Cosines in memory at once.
-_COSINES_AT_ONCE = 1 << 24
+_COSINES_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from toysae.metrics._firing.firing import SAMPLES_AT_ONCE, fires
 from toysae.metrics._inputs import refuse_non_finite, require_axes
 from toysae.metrics._row_blocks import row_blocks
 
-_FIRINGS_AT_ONCE = 50_000_000
+_FIRINGS_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True)

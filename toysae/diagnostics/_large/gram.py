@@ -20,7 +20,7 @@ from toysae.diagnostics._large.work import Work
 from toysae.metrics.codes import SparseCodes
 
 # What a compiled call walks through before Python can be interrupted: a tenth of a second.
-_FIRINGS_AT_ONCE = 1_000_000
+_FIRINGS_AT_ONCE = 2**20
 _SAMPLES_AT_ONCE = 4096
 
 
@@ -59,21 +59,21 @@ def scaled_gram(codes: SparseCodes, block: int, work: Work) -> ScaledGram:
     """Cosines of all pairs of columns of `codes`, none of which may be zero, and of the ones."""
     size = codes.n_latents + 1
     buffer = torch.zeros(size, size + block, dtype=torch.float64, device=codes.values.device)
-    gram = ScaledGram(buffer, buffer.new_zeros(0), buffer.new_zeros(0), block)
+    lower, upper = buffer[:, :size], buffer[:, block:]
     fill = _walk_firings if buffer.device.type == "cpu" else _multiply_samples
-    fill(codes, gram.upper, work)
-    gram.upper[-1, -1] = codes.n_samples
+    fill(codes, upper, work)
+    upper[-1, -1] = codes.n_samples
 
-    lengths = gram.upper.diagonal().sqrt()
+    lengths = upper.diagonal().sqrt()
     for first, last in block_bounds(size, block):
-        rows = gram.upper[first:last, first:]
+        rows = upper[first:last, first:]
         rows /= lengths[first:last, None]
         rows /= lengths[first:]
         rows.diagonal().fill_(1.0)
         square = rows[:, : last - first]
         square.copy_(square.triu() + square.triu(1).T)
-        gram.lower[first:, first:last] = rows.T
-    return gram._replace(lengths=lengths[:-1], cosines=gram.upper[:-1, -1].clone())
+        lower[first:, first:last] = rows.T
+    return ScaledGram(buffer, lengths[:-1], upper[:-1, -1].clone(), block)
 
 
 def _walk_firings(codes: SparseCodes, upper: Tensor, work: Work) -> None:

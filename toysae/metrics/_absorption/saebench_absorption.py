@@ -30,7 +30,7 @@ _FRACTION_COSINE = 0.1
 _ABSORBERS = 3
 _SILENT = 1e-8
 
-_ENTRIES_AT_ONCE = 4_000_000
+_ENTRIES_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)

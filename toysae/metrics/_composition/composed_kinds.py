@@ -183,7 +183,7 @@ def composed_features(
     if len(score.s1) != len(decoder):
         raise ShapeError(f"the score is of {len(score.s1)} latents: expected {len(decoder)}")
     truth, latents = unit_rows_of_pair(features, decoder, None, alive, ("features", "decoder"))
-    best, _ = best_partners(truth, latents, block=4096, similarity=torch.positive)
+    best, _ = best_partners(truth, latents, similarity=torch.positive)
     label = score.is_composed.double().masked_fill(~score.is_decided, torch.nan)
     found = best.partner >= 0
     composed = torch.full_like(best.similarity, torch.nan)

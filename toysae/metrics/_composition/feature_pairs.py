@@ -25,7 +25,7 @@ _SHORTEST_SUM = 1e-4
 
 _LATENTS_AT_ONCE = 64
 # Of two features and a latent; less than a second of compiled code.
-_COMBINATIONS_AT_ONCE = 10**9
+_COMBINATIONS_AT_ONCE = 2**30
 
 
 class BestPairs(NamedTuple):

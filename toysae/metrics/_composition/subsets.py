@@ -18,7 +18,7 @@ MOST_SUBSETS = 5_000_000
 """Subsets that are tried at most; some minutes for a thousand latents."""
 
 # Of one table that is held: subsets times features times latents.
-_ENTRIES_AT_ONCE = 4_000_000
+_ENTRIES_AT_ONCE = 2**22
 
 
 def require_few_subsets(n: int, k: int) -> None:

@@ -38,7 +38,7 @@ def best_partners(
     a: Directions,
     b: Directions,
     *,
-    block: int,
+    block: int = 4096,
     similarity: Similarity,
     report: Report | None = None,
 ) -> tuple[Partners, Partners]:

@@ -196,11 +196,11 @@ def fisher_p_value(
 
     Source: Fisher 1935.
     """
-    counts = _counts(n11, n1, n2, n_samples)
-    both, first, second, total = (x.long().flatten().cpu().numpy() for x in counts)
-    tails = torch.empty(counts[0].numel(), dtype=torch.float64)
-    upper_tails(both, first, second, total, tails.numpy())
-    return tails.view(counts[0].shape).to(counts[0].device)
+    both, *others = _counts(n11, n1, n2, n_samples)
+    tails = torch.empty(both.shape, dtype=torch.float64)
+    counts = (count.long().flatten().cpu().numpy() for count in (both, *others))
+    upper_tails(*counts, tails.view(-1).numpy())
+    return tails.to(both.device)
 
 
 def _counts(

@@ -20,7 +20,7 @@ from toysae.metrics.codes import LatentFirings, SparseCodes
 Result = TypeVar("Result")
 
 # A block is done in about half a second, and its counts and what is made of them stay small.
-_JOINT_FIRINGS_AT_ONCE = 100_000_000
+_JOINT_FIRINGS_AT_ONCE = 2**27
 _ROWS_AT_ONCE = 128
 _GPU_ROWS_AT_ONCE = 1024
 _GPU_SAMPLES_AT_ONCE = 8192

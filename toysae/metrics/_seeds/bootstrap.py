@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 _MAX_ENUMERATED = 8
 # Item resamples drawn at once, so that a block stays small and Ctrl-C is heard.
-_DRAWS_AT_ONCE = 1 << 22
+_DRAWS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
