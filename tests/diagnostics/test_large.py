@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toysae.diagnostics import large
+from toysae.diagnostics._large import gram
 from toysae.diagnostics._large.spectrum import symmetric_eigenvalues
 from toysae.diagnostics._large.work import Work
 from toysae.diagnostics.collinearity import (
@@ -185,7 +186,8 @@ def test_dense_latents_are_flagged_strictly_above_the_share() -> None:
     assert found.dense(0.5).tolist() == [False, False, False]
 
 
-def test_progress_ends_at_the_whole() -> None:
+def test_progress_ends_at_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gram, "_FIRINGS_AT_ONCE", 100)
     table = latents(np.random.default_rng(0), 200, 50)
     seen: list[tuple[int, int]] = []
     of(table, report=lambda done, whole: seen.append((done, whole)))

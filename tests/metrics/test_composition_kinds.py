@@ -244,6 +244,7 @@ class TestRotatedNull:
         )
         assert null.p_value.tolist() == [3 / 4]
         assert null.null_fraction == 0.5
+        assert null.excess == observed.fraction_composed - 0.5
         assert null.p_value_of_fraction == (1 + int(observed.fraction_composed <= 1)) / 4
 
     def test_undefined_without_latents(self) -> None:

@@ -73,6 +73,16 @@ def test_what_the_metric_does_not_see_is_zero(seed: int, dtype: torch.dtype) -> 
     assert torch.allclose(within.max_cosine[2:], torch.zeros(3).double(), atol=atol)
 
 
+def test_what_a_metric_sees_less_of_than_rounding_is_zero() -> None:
+    """A root is exact to the root of rounding, here `sqrt(64 * 2.2e-16) = 1.2e-7`."""
+    seen, blind = tensor([0.6, 0.8]), tensor([0.8, -0.6])
+    rows = in_metric(
+        torch.stack([blind + 1e-8 * seen, blind + 1e-6 * seen]), torch.outer(seen, seen)
+    )
+    assert not rows[0].any()
+    assert rows[1].norm().item() == pytest.approx(1e-6)
+
+
 def test_a_metric_that_sees_nothing() -> None:
     assert not in_metric(torch.ones(2, 3), torch.zeros(3, 3)).any()
     assert in_metric(torch.ones(0, 3), torch.eye(3)).shape == (0, 3)

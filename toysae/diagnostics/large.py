@@ -16,6 +16,7 @@ from torch import Tensor
 
 from toysae.diagnostics._inputs import resolution
 from toysae.diagnostics._large.cholesky import factorize, invert
+from toysae.diagnostics._large.costs import stage_costs
 from toysae.diagnostics._large.gram import scaled_gram
 from toysae.diagnostics._large.inflation import NOISE, frequent, inflation, restricted
 from toysae.diagnostics._large.spectrum import symmetric_eigenvalues
@@ -95,8 +96,7 @@ def sparse_collinearity(
     Source: Marquardt 1970; Belsley, Kuh & Welsch 1980.
     """
     used, firings = frequent(codes, min_firings), codes.firings
-    size = int(used.sum())
-    work = Work(_costs(codes, size), report)
+    work = Work(stage_costs(codes, int(used.sum())), report)
     gram = scaled_gram(restricted(codes, used), _BLOCK, work)
     eigenvalues = symmetric_eigenvalues(gram.upper, _BLOCK, _BAND, work)
     kept = factorize(gram.lower, _BLOCK, NOISE, work)
@@ -118,18 +118,6 @@ def sparse_collinearity(
         firings=firings,
         n_samples=codes.n_samples,
     )
-
-
-def _costs(codes: SparseCodes, size: int) -> dict[str, float]:
-    """Seconds that each stage takes, up to a common factor."""
-    cube, pairs = float(size) ** 3, len(codes.values) ** 2 / codes.n_samples
-    return {
-        "gram": 5 * pairs + 1,
-        "band": 2 * cube,
-        "chase": 10 * _BAND * float(size) ** 2,
-        "factor": cube / 3,
-        "inverse": cube / 3,
-    }
 
 
 def _spread(found: Collinearity, used: Tensor, dropped: tuple[Reason, ...]) -> Collinearity:

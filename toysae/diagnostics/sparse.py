@@ -18,6 +18,7 @@ from torch import Tensor
 from toysae.diagnostics._blocks import check_threshold
 from toysae.diagnostics._inputs import ArrayLike, as_numbers_between, resolution
 from toysae.diagnostics._large.cholesky import factorize, invert
+from toysae.diagnostics._large.costs import stage_costs
 from toysae.diagnostics._large.gram import ScaledGram, block_bounds, scaled_gram
 from toysae.diagnostics._large.inflation import NOISE, frequent, inflation, restricted
 from toysae.diagnostics._large.work import Work
@@ -64,12 +65,11 @@ def sparse_regularized_vif(
     """
     chosen = as_numbers_between(shares, "shares", LOWEST_SHARE, 1.0)
     used = frequent(codes, min_firings)
-    cube, n_shares = float(int(used.sum())) ** 3 / 3, len(chosen)
-    weights = {"gram": _gram_cost(codes), "factor": n_shares * cube, "inverse": n_shares * cube}
-    work = Work(weights, report, repeats={"factor": n_shares, "inverse": n_shares})
+    rounds = {"gram": 1, "factor": len(chosen), "inverse": len(chosen)}
+    work = Work(stage_costs(codes, int(used.sum())), report, rounds)
     gram = scaled_gram(restricted(codes, used), _BLOCK, work)
     spread = _spread_of(gram)
-    values = torch.full((n_shares, codes.n_latents), torch.nan, dtype=torch.float64)
+    values = torch.full((len(chosen), codes.n_latents), torch.nan, dtype=torch.float64)
     values = values.to(gram.buffer.device)
     for row, share in enumerate(chosen.tolist()):
         values[row, used] = torch.where(
@@ -117,7 +117,8 @@ def sparse_block_local_vif(
     check_threshold(threshold)
     used = frequent(codes, min_firings)
     # How large the blocks are is known only after both Gram matrices: half of the work, then.
-    work = Work({"gram": 2.0, "factor": 1.0, "inverse": 1.0}, report, repeats={"gram": 2})
+    rounds = {"gram": 2, "factor": 1, "inverse": 1}
+    work = Work(dict.fromkeys(rounds, 1.0), report, rounds)
     kept = restricted(codes, used)
     fires = replace(kept, values=torch.ones_like(kept.values, dtype=torch.float32))
     labels = _linked(scaled_gram(fires, _BLOCK, work), threshold)
@@ -148,11 +149,6 @@ def sparse_block_local_vif(
         blocks=everywhere(labels, -1),
         between=between,
     )
-
-
-def _gram_cost(codes: SparseCodes) -> float:
-    """In units of a floating-point operation of a matrix product."""
-    return 15 * len(codes.values) ** 2 / codes.n_samples + 1
 
 
 def _spread_of(gram: ScaledGram) -> Tensor:

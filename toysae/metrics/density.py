@@ -134,8 +134,6 @@ def density(latents: Tensor | SparseCodes, threshold: float = 0.0) -> Density:
 
 def _firings_of_codes(codes: SparseCodes, threshold: float) -> Tensor:
     require_threshold(threshold)
-    if threshold == 0:
-        return codes.firings
     loud = codes.values.double().abs() > threshold
     return torch.bincount(codes.latents[loud], minlength=codes.n_latents)
 

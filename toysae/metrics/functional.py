@@ -125,7 +125,7 @@ def _root(metric: Tensor) -> tuple[Tensor, float]:
     values = finite(metric, "metric")
     spectrum, basis = torch.linalg.eigh((values + values.T) / 2)
     tolerance = _ROUNDING * torch.finfo(dtype).eps * spectrum.abs().max().item()
-    asymmetry = (values - values.T).abs().max().item()
+    asymmetry = (values - values.T).max().item()
     if asymmetry > tolerance:
         raise DataError(
             f"metric differs from its transpose by {asymmetry:g}: expected a symmetric one, "

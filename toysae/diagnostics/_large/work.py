@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from toysae.metrics._progress import Report
 
@@ -15,19 +14,20 @@ class Work:
 
     def __init__(
         self,
-        weights: Mapping[str, float],
+        costs: Mapping[str, float],
         report: Report | None,
-        repeats: Mapping[str, int] = MappingProxyType({}),
+        rounds: Mapping[str, int] | None = None,
     ) -> None:
-        """`weights` of the stages; one that is done several times has the weight of all of them."""
-        total = sum(weights.values())
-        self._weights = {name: weight / total for name, weight in weights.items()}
-        self._report, self._repeats = report, repeats
+        """`costs` of one round of each stage, and how many `rounds` there are: one each if None."""
+        rounds = dict.fromkeys(costs, 1) if rounds is None else rounds
+        total = sum(costs[stage] * n for stage, n in rounds.items())
+        self._shares = {stage: costs[stage] / total for stage in rounds}
+        self._report = report
         self._done = 0.0
 
     def add(self, stage: str, share: float) -> None:
-        """Another `share` of a stage is done."""
-        self._done += share * self._weights[stage] / self._repeats.get(stage, 1)
+        """Another `share` of a round of a stage is done."""
+        self._done += share * self._shares[stage]
         if self._report is not None:
             self._report(round(self._done * _PARTS), _PARTS)
 
