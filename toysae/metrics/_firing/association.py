@@ -196,11 +196,11 @@ def fisher_p_value(
 
     Source: Fisher 1935.
     """
-    both, *others = _counts(n11, n1, n2, n_samples)
-    tails = torch.empty(both.shape, dtype=torch.float64)
-    counts = (count.long().flatten().cpu().numpy() for count in (both, *others))
-    upper_tails(*counts, tails.view(-1).numpy())
-    return tails.to(both.device)
+    like, *others = _counts(n11, n1, n2, n_samples)
+    both, first, second, total = (count.long().flatten().cpu().numpy() for count in (like, *others))
+    tails = torch.empty(like.shape, dtype=torch.float64)
+    upper_tails(both, first, second, total, tails.view(-1).numpy())
+    return tails.to(like.device)
 
 
 def _counts(
