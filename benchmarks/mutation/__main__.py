@@ -154,14 +154,14 @@ def _changed_line(before: str, after: str) -> tuple[str, str]:
     return next((a.strip(), b.strip()) for a, b in lines if a != b)
 
 
-def passes(tests: list[str], workplace: Path) -> bool:
+def passes(tests: list[str], workplace: Path, limit: float | None = LIMIT_SECONDS) -> bool:
     """Whether these tests pass in a copy of the project, hypothesis drawing the same examples."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(workplace)}
     options = ["-x", "-q", "-m", "not slow", "--hypothesis-seed=0"]
     command = [sys.executable, "-m", "pytest", *options, *tests]
     try:
         ended = subprocess.run(
-            command, cwd=workplace, env=environment, capture_output=True, timeout=LIMIT_SECONDS,
+            command, cwd=workplace, env=environment, capture_output=True, timeout=limit,
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -198,7 +198,7 @@ def run(mutants: list[Mutant], workers: int) -> Iterator[Outcome]:
         places: Queue[Path] = Queue()
         for k in range(workers):
             places.put(copy_of_the_project(Path(scratch) / str(k)))
-        if not passes(list(TESTS), places.queue[0]):
+        if not passes(list(TESTS), places.queue[0], limit=None):
             raise SystemExit("the tests fail without any mistake: mend them first")
 
         def one(mutant: Mutant) -> Outcome:

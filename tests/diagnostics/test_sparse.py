@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -115,6 +116,40 @@ def test_a_latent_of_its_own_is_bounded_by_what_lies_between_blocks() -> None:
     assert found.between == pytest.approx(r)
     assert found.lowest.tolist() == [1, 1]
     assert found.highest.tolist() == pytest.approx([1 / (1 - r)] * 2)
+
+
+def copies_with_noise(flips: list[float]) -> np.ndarray:
+    """Latents that fire on half of 4,000 samples, each on those of the first but for a share."""
+    rng = np.random.default_rng(0)
+    first = rng.random((4000, 1)) < 0.5
+    return np.where(rng.random((4000, len(flips))) < flips, ~first, first).astype(float)
+
+
+# Correlations of 1 - 2 (a + b - 2ab) for shares a and b of flips. Of two that flip .025 it is .9,
+# so their least eigenvalue is .1, which a third of correlation .38 with both exceeds.
+NOT_POSITIVE = copies_with_noise([0.025, 0.025, 0.3])
+# Four of .64 that are in no block add up to 1.9, more than any correlation leaves.
+MORE_THAN_ONE = copies_with_noise([0.1, 0.1, 0.1, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("table", "threshold", "between", "highest"),
+    [
+        (NOT_POSITIVE, 0.6, (0.1, 1), [math.inf, math.inf, 2]),
+        (MORE_THAN_ONE, 0.9, (1, 2), [math.inf] * 4),
+    ],
+)
+def test_blocks_that_lean_on_others_have_no_upper_bound(
+    table: np.ndarray, threshold: float, between: tuple[float, float], highest: list[float]
+) -> None:
+    seen: list[tuple[int, int]] = []
+    codes = codes_of(table)
+    found = sparse_block_local_vif(codes, threshold, report=lambda *done: seen.append(done))
+    dense = block_local_vif(table, threshold)
+    assert between[0] < found.between < between[1]
+    assert found.highest.isinf().tolist() == [math.isinf(bound) for bound in highest]
+    np.testing.assert_allclose(found.highest, dense.highest)
+    assert seen[-1] == (1000, 1000)
 
 
 def test_dropped_and_constant_latents_are_in_no_block() -> None:

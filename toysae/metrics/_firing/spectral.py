@@ -15,7 +15,7 @@ from scipy.sparse.linalg import eigsh
 Array = NDArray[np.float64]
 
 # Above this size, a few eigenvectors are found faster by iteration.
-_DENSE = 1000
+_DENSE = 1024
 # The Laplacian is singular: its inverse is taken a little below its smallest eigenvalue.
 _SHIFT = -1e-5
 
