@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 
 from toysae.errors import DataError, ShapeError
+from toysae.metrics._absorption.saebench_absorption import _saebench_block
 from toysae.metrics.absorption import absorption, saebench_absorption
 from toysae.metrics.codes import SparseCodes
 from toysae.metrics.cofiring import cofiring, firing_counts
@@ -112,6 +113,10 @@ class TestThresholds:
         z = tensor([[1, 0]] * 3 + [[0, share]] * 3)
         assert absorption(C, z, E2, tensor([[1, 0], [1, 5]]), [(0, 1)]).mean_rate == rate
 
+    def test_nothing_absorbs_a_negative_coefficient(self) -> None:
+        c = tensor([[1, 0]] * 3 + [[-1, 1]] * 3)
+        assert absorption(c, Z * (c[:, :1] > 0), E2, D, [(0, 1)]).mean_rate == 0
+
     def test_two_latents_together_are_no_absorber(self) -> None:
         z = tensor([[1, 0, 0]] * 3 + [[0, 0.3, 0.3]] * 3)
         d = tensor([[1, 0], [1, 5], [1, 4]])
@@ -174,6 +179,26 @@ class TestSaebenchBranches:
         assert self.score([0, 10], [[1, 0, 0, 0], small]) == (0, 1)
         tiny = [0.02, 0.99979998, 0, 0]
         assert self.score([0, 30], [[1, 0, 0, 0], tiny]) == (0, 0)
+
+    @pytest.mark.parametrize(
+        ("z", "cosine", "projected", "expected"),
+        [
+            # Main .5 of 1; the other .5 by a cosine of a tenth, which is enough.
+            ([1, 5], 0.1, 1.0, (0.5, 0)),
+            # Two fifths are not little: .4 / (.4 + .5).
+            ([1, 4], 0.1, 1.0, (4 / 9, 0)),
+            # A fortieth is aligned, and 2/5 is enough; but it is no absorber.
+            ([0, 16], 0.025, 1.0, (0, 1)),
+            # A main latent of 1e-8 is not silent.
+            ([1e-8, 16], 0.025, 1.0, (0, 0)),
+            ([9.9e-9, 16], 0.025, 1.0, (0, 1)),
+        ],
+    )
+    def test_at_every_threshold(
+        self, z: list[float], cosine: float, projected: float, expected: tuple[float, float]
+    ) -> None:
+        found = _saebench_block(tensor([z]), tensor([0.5, cosine]), tensor([projected]), [0])
+        assert [part.item() for part in found] == pytest.approx(expected)
 
     def test_negative_projections_absorb_nothing(self) -> None:
         assert self.score([0, -1], [[1, 0, 0, 0], [0.6, 0.8, 0, 0]]) == (0, 0)

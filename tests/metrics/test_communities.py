@@ -16,6 +16,7 @@ from toysae.errors import DataError, ShapeError
 from toysae.metrics import communities
 from toysae.metrics._firing import graphs, spectral, trees
 from toysae.metrics.codes import SparseCodes
+from toysae.metrics.cofiring import fisher_p_value
 
 from .draw import SEEDS, normal, tensor
 
@@ -100,6 +101,19 @@ class TestCofiringGraph:
         assert graphs._largest_rejected(p, 10, 0.05) == 0.019
         assert graphs._largest_rejected(p, 1000, 0.05) == -1
         assert graphs._largest_rejected(p[:0], 0, 0.05) == -1
+        assert graphs._largest_rejected(tensor([0.05]), 1, 0.05) == 0.05
+
+    def test_a_level_is_reached_and_a_correlation_is_exceeded(self) -> None:
+        """Two latents that fire once in ten samples, on the same one: p = 1 / 10, phi = 1."""
+        codes = SparseCodes.from_dense(torch.eye(10, 1).expand(10, 2))
+        level = fisher_p_value(1, 1, 1, 10).item()
+        assert level == pytest.approx(0.1)
+
+        def n_edges(level: float, above: float) -> int:
+            return len(communities.cofiring_graph(codes, level, above, minimum=1).rows)
+
+        assert (n_edges(level, 0.0), n_edges(level * (1 - 1e-15), 0.0)) == (1, 0)
+        assert (n_edges(level, 1 - 1e-9), n_edges(level, 1.0)) == (1, 0)
 
     def test_degenerate(self) -> None:
         silent = communities.cofiring_graph(SparseCodes.from_dense(torch.zeros(4, 3)))

@@ -163,6 +163,7 @@ class TestOrder:
         assert made([0.89, 0.96], [0.5, 0.009]).is_composed.item()
         assert not made([0.92, 0.96], [0, 0]).is_composed.item()
         assert made([0.92, 0.96], [0, 0]).order.item() == 2
+        assert made([0, 0.95], [0, 0]).order.item() == 2
         assert made([0.89, 0.96], [0, 0.01]).order.item() == composition.UNEXPLAINED
         assert made([0.8, 0.94], [0, 0]).order.item() == composition.UNEXPLAINED
         assert made([0.5, 0.8, 0.96], [0, 0, 0.02]).order.item() == composition.UNEXPLAINED

@@ -74,6 +74,26 @@ class TestRanking:
         assert one(tensor([1, 0, 1, 0]), tensor([3, 2, 0, 0])).best_cut.item() == 3
         assert one(tensor([1, 0]), tensor([-1, -2])).best_cut.item() == -1
 
+    @pytest.mark.parametrize(
+        ("c", "z", "cut"),
+        [
+            ([1, 0, 1, 0], [3, 2, 0, 0], 3),
+            ([1, 0, 1, 0, 0], [3, 2, 1, 0, 0], 1),
+            ([1, 0, 0, 1, 1], [4, 3, 2, 1, 0], 0),
+            ([1, 0, 0, 0, 1, 0, 0, 0, 1], [9, 0, 0, 0, 0, 0, 0, 0, 0], 9),
+            ([1, 0, 0, 1], [4, 3, 2, 1], 4),
+        ],
+    )
+    def test_the_best_cut_of_a_table_is_the_highest(
+        self, c: list[float], z: list[float], cut: float
+    ) -> None:
+        y, scores = np.array(c) > 0, np.array(z)
+        f1 = {level: sk.f1_score(y, scores >= level) for level in z}
+        assert cut == max(level for level in z if f1[level] > max(f1.values()) - 1e-12)
+        assert one(tensor(c), tensor(z)).best_cut.item() == cut
+        found = ranking_table(tensor(c)[:, None], tensor(z)[:, None])
+        assert found.best_cut.item() == cut
+
     @settings(max_examples=25)
     @given(truth_and_ties())
     def test_scores_are_sklearns(self, tables: tuple[Tensor, Tensor]) -> None:

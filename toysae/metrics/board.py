@@ -260,8 +260,8 @@ def _precise(fired: csr_array, board: csr_array, precision: float, minimum: int)
     hits = (fired.T.tocsr() @ board).tocoo()
     firings = counts_by_column(fired).numpy()[hits.row]
     tells = (hits.data >= minimum) & (hits.data / firings >= precision)
-    entries = (hits.data[tells] > 0, (hits.row[tells], hits.col[tells]))
-    return csr_array(entries, shape=hits.shape, dtype=np.int64)
+    told = (hits.row[tells], hits.col[tells])
+    return csr_array((np.ones_like(told[0], np.int64), told), shape=hits.shape)
 
 
 def _cuts(fractions: Sequence[float]) -> tuple[float, ...]:
