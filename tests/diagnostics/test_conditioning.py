@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toysae.diagnostics._belsley import Belsley
 from toysae.diagnostics.collinearity import condition_indices
 from toysae.diagnostics.conditioning import centered_condition_indices, harmful_relations
 from toysae.errors import ConfigError, DataError
@@ -79,6 +81,13 @@ def test_relations_and_constants() -> None:
     assert len(found) == 3
     assert found.isinf().tolist() == [False, False, True]
     assert centered_condition_indices(np.ones((4, 2))).tolist() == []
+
+
+def test_half_of_a_variance_is_not_more_than_half() -> None:
+    found = Belsley(torch.tensor([1.0, 31.0]), torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
+    assert not harmful_relations(found, share=0.5).harmful.any()
+    assert harmful_relations(found, share=0.49).harmful.tolist() == [False, True]
+    assert not harmful_relations(found, above=31.0, share=0.49).harmful.any()
 
 
 def test_errors() -> None:

@@ -83,3 +83,8 @@ def test_constant_columns_and_relations() -> None:
 def test_errors(threshold: float) -> None:
     with pytest.raises(ConfigError, match="below 1"):
         block_local_vif(np.eye(3), threshold)
+
+
+def test_a_correlation_at_the_threshold_makes_no_block() -> None:
+    states = np.array([[1.0, 1], [1, 0], [0, 1], [0, 0]])
+    assert block_local_vif(states, 0.0).n_blocks == 2

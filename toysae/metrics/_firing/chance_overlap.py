@@ -80,8 +80,7 @@ def _mean_overlap(n1: int, n2: int, n_samples: int) -> float:
     mean = n1 * n2 / n_samples
     # The standard deviation is at most the root of the mean.
     reach = _FAR * (mean**0.5 + 1)
-    low, high = max(0, n1 + n2 - n_samples), min(n1, n2)
-    k = np.arange(max(low, int(mean - reach)), min(high, int(mean + reach)) + 1)
+    k = np.arange(max(0, int(mean - reach)), min(n1, n2, int(mean + reach)) + 1)
     probability = stats.hypergeom.pmf(k, n_samples, n1, n2)
     return float(probability @ (k / (n1 + n2 - k)))
 

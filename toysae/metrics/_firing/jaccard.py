@@ -139,8 +139,8 @@ def _table(counts: FiringCounts, table: Tensor, minimum: int) -> JaccardTable:
     table = table.masked_fill(~enough, nan)
     return JaccardTable(
         table,
-        counts.n1[:, 0],
-        counts.n2[0, :],
+        counts.n1.flatten(),
+        counts.n2.flatten(),
         minimum,
         *best_along_rows(table),
         *best_along_rows(table.T),

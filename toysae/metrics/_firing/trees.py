@@ -121,6 +121,6 @@ def _tree(distances: Tensor, index: Tensor, n_latents: int) -> Tree:
     linkage = hierarchy.linkage(pairs, "average")
     heights = hierarchy.cophenet(linkage)
     both = torch.stack([torch.from_numpy(pairs), torch.from_numpy(heights)])
-    varies = len(index) > 2 and bool((both.amax(dim=1) - both.amin(dim=1) > 1e-12).all())
+    varies = bool((both.amax(dim=1) - both.amin(dim=1) > 1e-12).all())
     cophenetic = torch.corrcoef(both)[0, 1].item() if varies else torch.nan
     return Tree(torch.from_numpy(linkage), index, n_latents, cophenetic)

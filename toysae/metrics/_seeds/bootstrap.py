@@ -147,7 +147,7 @@ def bootstrap_interval(
     n = len(sample)
     estimate = float(statistic(sample)) if n else math.nan
     low = high = math.nan
-    if n > 1 and np.ptp(sample) > 0:
+    if n and np.ptp(sample) > 0:
         with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
             warnings.simplefilter("ignore", stats.DegenerateDataWarning)
             result = stats.bootstrap(

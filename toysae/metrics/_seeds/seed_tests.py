@@ -140,7 +140,7 @@ def paired_t_test(differences: ArrayLike | Tensor) -> PairedTest:
     n = len(sample)
     _warn_of_few(n, f"{n} seeds cannot show whether a t test applies to them")
     statistic = p_value = math.nan
-    if n > 1 and np.ptp(sample) > 0:
+    if n and np.ptp(sample) > 0:
         statistic, p_value = (float(x) for x in stats.ttest_1samp(sample, 0))
     return PairedTest("t", float(sample.mean()) if n else math.nan, statistic, p_value, n)
 
