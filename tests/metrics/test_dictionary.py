@@ -264,6 +264,9 @@ def test_the_harmonic_mean_is_undefined_below_zero() -> None:
     assert math.isnan(dictionary.max_cosine(e[:1], e[1:]).harmonic)
     assert math.isnan(dictionary.max_cosine(e[:1], -e[:1]).harmonic)
     assert math.isnan(dictionary.max_cosine(e[:0], e).harmonic)
+    # Forth (1 - 1) / 2, back 1; then forth 1, back (1 - 1 - 1) / 3, whose sum is above 0.
+    assert dictionary.max_cosine(torch.stack([e[0], -e[0]]), e[:1]).harmonic == 0
+    assert math.isnan(dictionary.max_cosine(e[:1], torch.stack([e[0], -e[0], -e[0]])).harmonic)
 
 
 @given(SEEDS)

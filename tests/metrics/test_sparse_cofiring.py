@@ -155,6 +155,9 @@ def test_ties_by_hand() -> None:
     assert found.jaccard.b_to_a.tolist() == [0, 0, 0]
     assert (found.phi.n_a, found.phi.n_b) == (2, 0)
     assert found.best.jaccard.a_to_b.partner.tolist() == [0, 0]
+    swapped = cofiring.best_cofiring_ties(second, first, 1)
+    assert (swapped.jaccard.a_to_b.tolist(), swapped.jaccard.b_to_a.tolist()) == ([0, 0, 0], [1, 1])
+    assert (swapped.phi.n_a, swapped.phi.n_b) == (0, 2)
 
 
 def test_a_swap_swaps_the_directions() -> None:

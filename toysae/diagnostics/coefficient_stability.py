@@ -221,7 +221,5 @@ def estimators(
 def _lasso(scaled: Tensor, response: Tensor) -> Tensor:
     if not bool(response.any()):
         return torch.zeros_like(scaled[0])
-    # The columns have unit length; unit variance is what the default path of penalties expects.
-    spread = len(scaled) ** 0.5
-    model = LassoCV(cv=5, max_iter=20_000).fit((scaled * spread).cpu().numpy(), response.cpu())
-    return torch.from_numpy(model.coef_).to(scaled.device) * spread
+    model = LassoCV(cv=5, max_iter=20_000).fit(scaled.cpu().numpy(), response.cpu())
+    return torch.from_numpy(model.coef_).to(scaled.device)

@@ -7,6 +7,7 @@ a pair costs as much as the latent fires, and the result is the one of scikit-le
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -112,15 +113,13 @@ def ranking(
     active = np.zeros(len(truth.indptr) - 1, dtype=np.int8)
     # Pairs of the same latent follow each other, so that it is sorted once.
     blocks = torch.argsort(latent, stable=True).split(_REPORTED_AT_ONCE)
-    sorted_latent, falling = -1, (np.empty(0), np.empty(0, dtype=np.int32))
+    falling = lru_cache(maxsize=1)(partial(_falling, by_latent))
     for pairs in reported(blocks, len(blocks), report):
         for k in pairs[positives[pairs] > 0].tolist():
-            if latent[k] != sorted_latent:
-                sorted_latent = int(latent[k])
-                falling = _falling(by_latent, sorted_latent)
             on = slice(*by_feature.indptr[int(feature[k]) :][:2])
             active[by_feature.indices[on]] = 1
-            swept = sweep_pair(*falling, active, int(positives[k]), len(active))
+            fired = falling(int(latent[k]))
+            swept = sweep_pair(*fired, active, int(positives[k]), len(active))
             for entries, value in zip(sums, swept):
                 entries[k] = value
             active[by_feature.indices[on]] = 0

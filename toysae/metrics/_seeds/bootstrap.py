@@ -104,7 +104,7 @@ class BootstrapDistribution:
         """Share of resamples below the estimate; those at it count one half."""
         gap = self.values - self.estimate
         at = np.abs(gap) <= self._rounding
-        return float(np.average(((gap < 0) & ~at) + 0.5 * at, weights=self.ways))
+        return float(np.average(np.where(at, 0.5, gap < 0), weights=self.ways))
 
     def _interval(self, tails: tuple[float, float], kind: str, confidence: float) -> Interval:
         low, high = (self.quantile(q) for q in tails)
@@ -147,7 +147,7 @@ def bootstrap_interval(
     n = len(sample)
     estimate = float(statistic(sample)) if n else math.nan
     low = high = math.nan
-    if n and np.ptp(sample) > 0:
+    if n > 1:
         with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
             warnings.simplefilter("ignore", stats.DegenerateDataWarning)
             result = stats.bootstrap(
