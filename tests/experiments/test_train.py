@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ from toysae.hidden.stream import Stream
 from toysae.metrics.uncertainty import seed_interval
 from toysae.results.measurements import EvaluationWorld, measure_member
 from toysae.results.run import RunDirectory
+from toysae.results.structure_measurements import measure_structure
+from toysae.saes.nulls import random_decoder
+from toysae.saes.relu import ReLU
+from toysae.training.initial import untrained
+from toysae.training.member import Member
+from toysae.training.trainer import Trainer
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -137,6 +144,30 @@ def test_null_saes_are_measured_alike(run):
     cosines = [float(row["cosine"]) for row in features]
     mean = sum(cosines) / len(cosines)
     assert float(nulls["trained"]["cosine_feature_to_latent"]) == pytest.approx(mean)
+
+
+def test_nulls_of_every_seed_are_its_own(tmp_path):
+    ended = run_here(train, tmp_path, *SMALL, "first_seed=3", "measure.null_seeds=2")
+    assert ended.code == 0, ended.message
+    (path,) = (done.parent for done in tmp_path.rglob("done.json"))
+    generator = build_generator({"name": "composed_sets"})
+    spaces = build_hidden({"name": "orthonormal"}).spaces(generator, [3, 4], torch.device("cpu"))
+    found = {(row["seed"], row["sae"]): row for row in rows(path / "nulls.csv")}
+    structure = {(row["seed"], row["sae"]): row for row in rows(path / "nulls_structure.csv")}
+    for seed, space in zip((3, 4), spaces):
+        stream = Stream(generator, space, seed)
+        world = EvaluationWorld.sample(replace(stream, split="evaluation"), 100)
+        sae = load(path / "checkpoints" / f"seed_{seed}").sae
+        expected = {
+            "random_decoder": random_decoder(sae, seed),
+            "initial_weights": untrained([Member(ReLU(n_latents=8), Trainer(), stream, seed)]),
+        }
+        for name, null in expected.items():
+            cosine = measure_member(null, world).summary["cosine_feature_to_latent"]
+            row = found[str(seed), name]
+            assert float(row["cosine_feature_to_latent"]) == pytest.approx(cosine, rel=1e-5)
+        r2 = measure_structure(sae, world, seed)["readout_r2"]
+        assert float(structure[str(seed), "trained"]["readout_r2"]) == pytest.approx(r2, rel=1e-4)
 
 
 def test_history_holds_the_loss_of_every_seed_over_the_steps(run):

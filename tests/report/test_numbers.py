@@ -73,3 +73,4 @@ def test_not_numbers(value: object) -> None:
 def test_a_value_and_its_interval_stay_on_one_line() -> None:
     assert with_interval(0.421, -0.3, 0.55, 2) == "0.42\u00a0[−0.30,\u00a00.55]"
     assert with_interval(math.nan, math.nan, math.nan, 2) == "undefined"
+    assert with_interval(0.421, math.nan, math.nan, 2) == "0.42\u00a0[undefined]"

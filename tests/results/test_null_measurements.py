@@ -23,6 +23,7 @@ from toysae.results.null_measurements import (
 )
 from toysae.results.recovery_measurements import measure_recovery
 from toysae.saes.base import SAE
+from toysae.saes.nulls import pca_sae, permuted_decoder, random_decoder, rotated_decoder
 from toysae.saes.oracle import oracle
 from toysae.saes.relu import ReLU
 
@@ -172,6 +173,20 @@ class TestTable:
                 for a in (again[name], other[name])
             ]
             assert same == [True, name in (TRAINED, "oracle", "pca", "identity")], name
+
+    def test_each_null_is_what_its_name_says(self):
+        """Components are those of the samples; the random ones are those of the seed."""
+        found = null_saes(self.SAE, self.HERE, seed=3)
+        expected = {
+            "pca": pca_sae(self.HERE.hidden),
+            "random_decoder": random_decoder(self.SAE, 3),
+            "rotated_decoder": rotated_decoder(self.SAE, 3),
+            "permuted_decoder": permuted_decoder(self.SAE, 3),
+        }
+        for name, sae in expected.items():
+            assert found[name].params.keys() == sae.params.keys()
+            for key, value in sae.params.items():
+                assert torch.equal(found[name].params[key], value), (name, key)
 
     def test_trained_nulls_are_measured_where_they_are_given(self):
         measured = measure_nulls(self.SAE, self.HERE, given={"initial": anything(6, seed=9)})

@@ -74,6 +74,13 @@ def test_rows_of_all_nulls_have_the_same_columns():
             assert named[null][name] == pytest.approx(named["trained"][name], nan_ok=True), name
 
 
+def test_rows_are_of_the_readout_of_their_seed():
+    rows = [structure_rows({"a": anything(6)}, HERE, seed)[0] for seed in (1, 2)]
+    for seed, row in zip((1, 2), rows):
+        assert row == {"sae": "a", **measure_structure(anything(6), HERE, seed)}
+    assert rows[0]["readout_r2"] != rows[1]["readout_r2"]
+
+
 def test_dead_latents_change_nothing():
     sae = anything(6)
     params = {

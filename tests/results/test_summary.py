@@ -65,6 +65,14 @@ def test_command_shows_a_run_and_writes_nothing(run, capsys):
     assert sorted(run.iterdir()) == before
 
 
+def test_what_is_written_to_a_file_is_not_cut_at_the_width_of_a_terminal(run, capsys):
+    name = "explained_variance_of_a_name_that_alone_is_wider_than_the_80_columns_of_a_terminal"
+    (run / "metrics.json").write_text(json.dumps({name: METRICS["recovered"]}))
+    main([str(run)])
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if name in each]
+    assert line.split() == [name, "0.5", "0.25", "to", "0.75"]
+
+
 def test_command_shows_a_sweep_of_one_run_as_a_sweep(run, capsys, tmp_path_factory):
     sweep = tmp_path_factory.mktemp("sweep")
     run.rename(sweep / "0")

@@ -86,6 +86,9 @@ class TestCompatibility:
         with pytest.raises(ConfigError, match=rf"^trainer.target_l0 = {target}: .*{message}"):
             Member(family, Trainer(target_l0=target), stream(), seed=0)
 
+    def test_all_latents_can_be_asked_to_fire(self):
+        Member(ReLU(n_latents=4, l1=0.02), Trainer(target_l0=4.0), stream(), seed=0)
+
 
 class TestTraining:
     """Twelve features in eight dimensions, three of which fire on average."""

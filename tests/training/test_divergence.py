@@ -16,7 +16,7 @@ from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member
 
 from ._stacks import TRAINER, stream
-from .kernels.test_cuda_graph import WithoutGraph
+from .kernels.test_cuda_graph import WithoutGraph, start
 
 KERNELS = {
     "autograd": lambda m, objective, threads: (ReferenceKernel(m.sae, m.trainer, objective), ""),
@@ -65,3 +65,21 @@ def test_nothing_is_computed_once_all_have_diverged(name, kernel, monkeypatch):
     for key, values in whole.history.items():
         assert passed_over.history[key].shape == values.shape
         assert torch.equal(passed_over.history[key].nan_to_num(7), values.nan_to_num(7)), key
+
+
+def test_steps_that_are_passed_over_count_and_still_constrain(monkeypatch):
+    """Five in a chunk, from decoder rows that are no longer of unit norm."""
+    states = []
+    for computed in (False, True):
+        kernel, state, chunk = start(SAES["relu"](n_latents=6), TRAINER)
+        state.frozen_at.fill_(0)
+        state.params["W_dec"].mul_(3)
+        if computed:
+            monkeypatch.setattr(reference, "all_frozen", lambda state: False)
+        loss = kernel.advance(state, chunk)
+        assert state.step == 5
+        assert all(part.shape == (3, 5) and part.isnan().all() for part in vars(loss).values())
+        states.append(state)
+    passed_over, whole = states
+    for key, p in whole.params.items():
+        assert torch.equal(passed_over.params[key], p), key

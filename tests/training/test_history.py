@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from toysae.draws import CPU
 from toysae.generators.composed_sets import ComposedSets
@@ -33,6 +36,18 @@ def probe_of(some):
     streams = list(dict.fromkeys(m.stream for m in some))
     scaling = InputScaling(some[0].trainer.input_scaling, streams)
     return Probe(some, scaling), StackState.start(initial_params(some, CPU))
+
+
+class Largest(TorchDispatchMode):
+    """Sees how many numbers the largest tensor has that an operation makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, Tensor):
+            self.numbers = max(self.numbers, made.numel())
+        return made
 
 
 def two_worlds():
@@ -122,6 +137,21 @@ def test_blocks_and_worlds_of_different_sizes_change_nothing(numbers, monkeypatc
         alone, state = probe_of([member])
         for name, values in alone.measure(state).items():
             assert float(values) == pytest.approx(float(expected[name][i]), abs=1e-6)
+
+
+@pytest.mark.parametrize(("n_latents", "d_hidden"), [(8, 2), (4, 8)])
+def test_no_tensor_of_a_measurement_has_more_numbers_than_a_block(n_latents, d_hidden, monkeypatch):
+    """Two members at a time, and 512 of their 600 features."""
+    angles = torch.linspace(0, 3, 600)
+    features = torch.stack([angles.cos(), angles.sin()], dim=1)
+    space = HiddenSpace(torch.nn.functional.pad(features, (0, d_hidden - 2)))
+    data = Stream(ComposedSets(sizes=(300, 300)), space, 0)
+    some = [Member(ReLU(n_latents=n_latents), Trainer(), data, seed) for seed in range(5)]
+    monkeypatch.setattr(probe, "BLOCK_NUMBERS", 2 * 512 * 8)
+    measure, state = probe_of(some)
+    with Largest() as made:
+        measure.measure(state)
+    assert made.numbers == 2 * 512 * 8
 
 
 def test_state_is_left_as_it_is():

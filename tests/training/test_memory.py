@@ -9,6 +9,7 @@ import math
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -20,19 +21,27 @@ from toysae.config import SAES
 from toysae.draws import CPU
 from toysae.generators.composed_sets import ComposedSets
 from toysae.hidden.base import HiddenSpace
-from toysae.hidden.stream import Stream
+from toysae.hidden.stream import BLOCK, Stream
+from toysae.saes.lista import Lista
 from toysae.saes.relu import ReLU
 from toysae.training import memory, stack
 from toysae.training.initial import initial_params
 from toysae.training.kernels.reference import ReferenceKernel
 from toysae.training.member import Member
-from toysae.training.memory import cut, free_bytes, members_at_once, stack_bytes, step_bytes
+from toysae.training.memory import (
+    cut,
+    free_bytes,
+    members_at_once,
+    stack_bytes,
+    step_bytes,
+    warn_if_too_large,
+)
 from toysae.training.objectives import Local
 from toysae.training.saved import Saves
 from toysae.training.state import StackState
 from toysae.training.trainer import Trainer
 
-from ._stacks import chunk_of, difference, members, of_member, stream
+from ._stacks import TRAINER, chunk_of, difference, members, of_member, stream
 
 #: Peak of the resident memory while a stack is trained, above that before, beside the estimate.
 MEASURE = """
@@ -162,6 +171,24 @@ class TestCut:
             "stack of 6 cut into 3 of 2: one needs about 4.1 GB of 2 GB free"
         ]
 
+    @pytest.mark.parametrize("n", [1, 3])
+    def test_log_says_what_one_member_needs_and_what_is_free(self, n, monkeypatch, caplog):
+        monkeypatch.setattr(memory, "stack_bytes", lambda part, threads: 4.1e9)
+        budget(monkeypatch, 2e9 * memory.SHARE)
+        cut(members(n), range(n), 1)
+        assert caplog.messages[0] == (
+            "one member needs about 4.1 GB of 2 GB free; trying it nevertheless"
+        )
+
+    @pytest.mark.parametrize(("needed", "warns"), [(0.6e9, False), (0.8e9, True)])
+    def test_saved_stack_is_warned_of_from_the_share_on_that_stacks_are_cut_to(
+        self, needed, warns, monkeypatch, caplog
+    ):
+        monkeypatch.setattr(memory, "stack_bytes", lambda part, threads: needed)
+        monkeypatch.setattr(memory, "free_bytes", lambda device: 1e9)
+        warn_if_too_large(members(3), 1)
+        assert bool(caplog.messages) is warns
+
     def test_member_that_does_not_fit_alone_is_tried(self, monkeypatch, caplog):
         budget(monkeypatch, 1.0)
         assert cut(members(3), range(3), 1) == [[0], [2], [1]]
@@ -234,6 +261,52 @@ class TestEstimate:
     def test_threads_have_activations_each(self):
         wide = members(8, n_latents=65536)
         assert stack_bytes(wide, 4) > 3 * stack_bytes(wide, 1) - 2 * 3 * 8 * 4 * 5 * 65536
+
+    def test_step_by_hand(self):
+        """Four dimensions, six latents, 58 weights, and batches of 32 samples."""
+        (plain,) = members(1, d=4, n_latents=6)
+        assert step_bytes(plain) == 4 * (6 * 58 + 32 * (8 * 6 + 6 * 4))
+        (orthogonal,) = members(1, d=4, n_latents=6, orthogonality_penalty=0.1)
+        assert step_bytes(orthogonal) == step_bytes(plain) + 4 * 5 * 6 * 6
+
+    def test_every_refinement_keeps_its_latents_and_what_they_leave_over(self):
+        two, three = (Lista(n_latents=6, n_iterations=n).kept_per_sample(4) for n in (2, 3))
+        assert three - two == 2 * (6 + 4)
+
+    @pytest.mark.parametrize(
+        ("device", "threads", "chunks", "drawings"),
+        [("cpu", 1, 5, 1), ("cpu", 8, 5, 2), ("cuda", 1, 4, 2)],
+    )
+    def test_stack_by_hand(self, device, threads, chunks, drawings, monkeypatch):
+        """Three members of two streams, 10 steps of 32 samples in a chunk, two blocks drawn.
+
+        A GPU works on all members at once, whatever the threads, and on the data of a graph.
+        """
+        monkeypatch.setattr(Stream, "device", property(lambda self: torch.device(device)))
+        some = members(3, d=4, n_latents=6, trainer=replace(TRAINER, history_points=5))
+        state, chunk = 3 * (3 * 58 + 4 * 6), 2 * 10 * 32 * 4
+        drawn, measured = 2 * BLOCK * (2 * 4 + 4), 3 * 512 * 6
+        numbers = state + chunks * chunk + 2 * BLOCK * 4 + drawings * drawn + 4 * measured
+        assert stack_bytes(some, threads) == 4 * numbers + 3 * step_bytes(some[0])
+
+    def test_a_gpu_works_on_all_members_at_once(self, monkeypatch):
+        some = members(8, n_latents=65536)
+        on_cpu = stack_bytes(some, 1)
+        monkeypatch.setattr(memory, "chunks_ahead", lambda device: 3)
+        monkeypatch.setattr(Stream, "device", property(lambda self: torch.device("cuda")))
+        assert stack_bytes(some, 1) - on_cpu > 6 * step_bytes(some[0])
+
+    def test_data_are_drawn_with_as_many_features_as_the_largest_world_has(self):
+        two, four = (
+            Stream(ComposedSets(sizes=(n // 2, n // 2)), HiddenSpace(torch.eye(4)[:n]), 0)
+            for n in (2, 4)
+        )
+        one = Member(ReLU(n_latents=6), TRAINER, two, 0)
+        small, mixed = (
+            stack_bytes([one, replace(one, stream=other)], 1)
+            for other in (replace(two, seed=1), four)
+        )
+        assert mixed - small == 4 * 2 * BLOCK * (4 - 2)
 
     def test_members_at_once(self):
         def at_once(n_latents, batch):

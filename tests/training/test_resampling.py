@@ -83,6 +83,12 @@ class TestWhen:
         assert trainer.resampled_at == expected
         assert replace(trainer, dead_latents="ghost").resampled_at == frozenset()
 
+    @pytest.mark.parametrize(("steps", "every"), [(8, None), (100, 1)])
+    def test_one_silent_step_is_never_enough_to_be_dead(self, steps, every):
+        """Half of an eighth of 8 steps, and half of 1, are less than a step."""
+        fields = {"steps": steps, "resample_every": every, "dead_window": None}
+        assert Trainer(dead_latents="resample", **fields).dead_after == 1
+
     def test_never_is_refused(self):
         with pytest.raises(
             ConfigError, match=r"^trainer.resample_every = 51: must be at most 50, half of trainer"

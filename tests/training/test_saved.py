@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 
 from toysae.cli import CONF
 from toysae.config import build_generator, build_trainer
+from toysae.draws import CPU
 from toysae.errors import CheckpointError
 from toysae.hidden.base import HiddenSpace
 from toysae.hidden.readout import Readout
@@ -25,9 +26,11 @@ from toysae.saes.matryoshka import Matryoshka
 from toysae.saes.relu import ReLU
 from toysae.saes.topk import TopK
 from toysae.training import chunks, stack
+from toysae.training.initial import initial_params
 from toysae.training.kernels.sparse import SparseKernel
 from toysae.training.kernels.wide import WideKernel
-from toysae.training.saved import Saves, StackFile, identities
+from toysae.training.saved import Saves, Snapshot, StackFile, identities
+from toysae.training.state import StackState
 from toysae.training.trainer import Trainer
 
 from ._stacks import GHOSTS, KERNELS, TRAINER, identical, members, of_member, stream
@@ -249,6 +252,31 @@ def test_nothing_is_written_before_it_is_due(tmp_path):
     saves = Saves(tmp_path / "stacks", every=1e6)
     interrupted(some("fused")[1], saves, 4)
     assert not saves.directory.exists()
+
+
+def test_all_that_a_state_holds_returns(saves):
+    """Also what happens to make no difference to the trainings above."""
+    given = of(BatchTopK(n_latents=6, k=1.5))
+    state = StackState.start(initial_params(given, CPU), given[0].sae.buffers)
+    state.step = 7
+    parts = {f.name: getattr(state, f.name) for f in fields(state) if f.name != "step"}
+    whole = {name: part if isinstance(part, dict) else {"": part} for name, part in parts.items()}
+    numbers = itertools.count(1)
+    for part in whole.values():
+        for tensor in part.values():
+            tensor.copy_(torch.arange(tensor.numel()).view(tensor.shape) + next(numbers))
+    history = {"error": torch.arange(6.0).view(3, 2)}
+    names = identities(given)
+    StackFile(saves, names).save(Snapshot(state, history, {1: "error not finite"}))
+    (saved,) = saves.unfinished(names)
+    found = saved.load(CPU)
+    assert (found.state.step, found.reasons) == (7, {1: "error not finite"})
+    assert identical(found.history, history)
+    for name, part in whole.items():
+        held = getattr(found.state, name)
+        held = held if isinstance(held, dict) else {"": held}
+        assert list(held) == list(part)
+        assert identical(held, part), name
 
 
 def test_other_members_are_no_match(saves):

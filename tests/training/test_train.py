@@ -142,3 +142,24 @@ class TestOutcome:
         """In most seeds; the others keep a true feature in place of a diagonal."""
         worst = self.worst_cosines(ComposedSets(), DIAGONALS)
         assert int((worst > 0.97).sum()) >= 5
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"warmup_fraction": 0.3},
+        {"decay_fraction": 0.6},
+        {"decay": "cosine"},
+        {"final_lr": 0.5},
+        {"coefficient_warmup_fraction": 0.5},
+        {"finetune_fraction": 0.5},
+    ],
+)
+def test_every_member_has_its_own_schedule(fields):
+    plain = replace(TRAINER, steps=20, history_points=1)
+    (one, other) = members(2, trainer=plain, streams=1)
+    other = replace(other, sae=one.sae, trainer=replace(one.trainer, **fields), seed=one.seed)
+    together = train([one, other], "reference")
+    for i, alone in enumerate((one, other)):
+        assert identical(of_member(together, i), of_member(train([alone], "reference"), 0))
+    assert not identical(of_member(together, 0), of_member(together, 1))

@@ -44,14 +44,19 @@ def format_number(value: object, digits: int = 4) -> str:
 def with_interval(value: float, low: float, high: float, decimals: int) -> str:
     """A value and its interval on one line, `0.42 [0.30, 0.55]`; NaN is `undefined`.
 
+    So is an interval without bounds, as over a single seed: `0.42 [undefined]`.
+
     Args:
         value, low, high: the number and its bounds.
         decimals: digits after the point, of all three.
     """
     if math.isnan(value):
         return UNDEFINED
-    numbers = [_minus(f"{number:.{decimals}f}") for number in (value, low, high)]
-    return "{}\u00a0[{},\u00a0{}]".format(*numbers)
+    written, *bounds = (_minus(f"{number:.{decimals}f}") for number in (value, low, high))
+    if math.isnan(low) or math.isnan(high):
+        bounds = [UNDEFINED]
+    interval = ",\u00a0".join(bounds)
+    return f"{written}\u00a0[{interval}]"
 
 
 def is_number(value: object) -> bool:

@@ -139,7 +139,7 @@ def _mean_largest_cosine(features: Tensor, place: Tensor, decoder: Tensor) -> Te
     """
     norms = decoder.norm(dim=-1, keepdim=True)
     rows = decoder / torch.where(norms > 0, norms, torch.ones_like(norms))
-    at_once = max(1, block_numbers(rows.device) // (len(rows) * rows.shape[1]))
+    at_once = max(1, block_numbers(rows.device) // (len(rows) * max(rows.shape[1:])))
     largest = [
         torch.matmul(part[place], rows.transpose(1, 2)).amax(-1)
         for part in features.split(at_once, dim=1)
