@@ -212,6 +212,8 @@ class TestHierarchicalBootstrap:
         # Three multisets of two seeds, 34 times, standing for 1 + 2 + 1 resamples each time.
         assert len(found.values) == 102
         assert found.ways.sum() == 34 * 4
+        # All 6,435 multisets of eight; nine are too many.
+        assert uncertainty.hierarchical_bootstrap(normal(0, 8, 2), n_resamples=9).ways.sum() == 8**8
         many = uncertainty.hierarchical_bootstrap(normal(0, 9, 5), n_resamples=100)
         assert (len(many.values), many.ways.sum()) == (100, 100)
 

@@ -366,6 +366,12 @@ class TestShapleyShares:
             explained = 1 - (error.item() if len(error) else 0)
             assert shares[j].sum().item() == pytest.approx(explained, abs=1e-8)
 
+    def test_up_to_twelve_features(self) -> None:
+        shares = composition.shapley_shares(
+            torch.ones(1, 12), torch.eye(12), torch.arange(12)[None]
+        )
+        assert shares[0].tolist() == pytest.approx([1 / 12] * 12)
+
     def test_missing_features_have_no_share(self) -> None:
         shares = composition.shapley_shares(
             tensor([[1, 1, 0, 0], [0, 0, 0, 0]]), E4, torch.tensor([[0, -1], [0, 1]])

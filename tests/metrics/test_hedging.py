@@ -133,7 +133,7 @@ class TestHedging:
 
     def test_signs_are_counted_where_both_have_one(self) -> None:
         leaks = tensor([[0.5, -0.5, 0.001, 0.5, -0.2], [math.nan] * 5])
-        correlation = tensor([[0.2, 0.2, 0.9, 0.03, -0.4], [math.nan] * 5])
+        correlation = tensor([[0.2, 0.035, 0.9, 0.03, -0.4], [math.nan] * 5])
         found = Hedging(leaks, torch.arange(5), correlation, 10_000)
         assert found.is_tested[0].tolist() == [True, True, False, False, True]
         assert found.agrees[0].tolist() == [True, False, False, False, True]
@@ -141,6 +141,17 @@ class TestHedging:
         # Of three coins two or more: (3 + 1) / 8.
         assert found.sign_p_value == pytest.approx(0.5)
         assert found.mean_norm == pytest.approx(math.sqrt(3 * 0.25 + 0.04 + 1e-6))
+
+    @pytest.mark.parametrize("constant", [0.1, 0.3, 0.7, 1e-9, 1e9])
+    def test_what_never_varies_correlates_with_nothing(self, constant: float) -> None:
+        """Rounding leaves the variance of equal numbers a little above or below 0."""
+        c = normal(0, 999, 2)
+        c[:, 1] = constant
+        found = hedging(tensor([[1, 0.5]]), E2, ONE, c)
+        assert found.correlation.isnan().all()
+        assert not found.is_tested.any()
+        c[:, 1] += 1e-3 * constant * c[:, 0]
+        assert hedging(tensor([[1, 0.5]]), E2, ONE, c).correlation.item() == pytest.approx(1)
 
     def test_nothing_left_unassigned(self) -> None:
         found = hedging(E2, E2, torch.tensor([1, 0]), torch.ones(3, 2))

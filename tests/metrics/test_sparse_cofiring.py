@@ -160,6 +160,13 @@ def test_ties_by_hand() -> None:
     assert (swapped.phi.n_a, swapped.phi.n_b) == (0, 2)
 
 
+def test_opposites_are_each_others_best_where_there_is_no_other() -> None:
+    one, other = (sparse(torch.tensor(column)[:, None]) for column in ([1.0, 0.0], [0.0, 1.0]))
+    best = cofiring.best_cofiring(one, other, 1).phi
+    assert (best.a_to_b.similarity.item(), best.b_to_a.similarity.item()) == (-1, -1)
+    assert (best.a_to_b.partner.item(), best.b_to_a.partner.item()) == (0, 0)
+
+
 def test_a_swap_swaps_the_directions() -> None:
     first, second = (sparse(table.double()) for table in zipf_tables(3))
     forth, back = cofiring.best_cofiring(first, second), cofiring.best_cofiring(second, first)

@@ -62,8 +62,8 @@ class Hedging:
 
         `|h| > 0.001`, and a correlation of more than three standard errors, `3 / sqrt N`.
         """
-        noise = _MIN_CORRELATION / math.sqrt(max(self.n_samples, 1))
-        return (self.leaks.abs() > _MIN_LEAK) & (self.correlation.abs() > noise)
+        told = self.correlation.abs() * math.sqrt(self.n_samples) > _MIN_CORRELATION
+        return (self.leaks.abs() > _MIN_LEAK) & told
 
     @property
     def agrees(self) -> Tensor:
