@@ -10,11 +10,11 @@ def stage_costs(codes: SparseCodes, size: int) -> dict[str, float]:
 
     Fitted to what was measured on two cores; tests/diagnostics/test_costs.py has the numbers.
     """
-    cube = float(size) ** 3
+    square, cube = float(size) ** 2, float(size) ** 3
     return {
-        "gram": 500 * len(codes.values) ** 2 / codes.n_samples + 1,
-        "band": 4 * cube,
-        "chase": 7200 * float(size) ** 2,
-        "factor": 1.3 * cube,
-        "inverse": cube,
+        "gram": 450 * len(codes.values) ** 2 / codes.n_samples + 1,
+        "band": 5 * cube,
+        "chase": 5000 * square,
+        "factor": 1.2 * cube,
+        "inverse": 1.2 * cube,
     }
