@@ -154,7 +154,7 @@ def _is_guard_or_axis(node: Any) -> bool:
     call = within.parent if within.parent.type == "trailer" else within.parent.parent
     if call is None or call.type != "trailer" or call.children[0].get_code() != "(":
         return False
-    name = call.get_previous_sibling().get_code().rpartition(".")[2]
+    name = call.get_previous_sibling().get_code().strip().rpartition(".")[2]
     return name in _GUARDS or (name in _OF_AXES and within.type in ("number", "factor"))
 
 

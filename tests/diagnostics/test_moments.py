@@ -154,6 +154,12 @@ def test_ica_that_does_not_settle_says_so_without_a_warning() -> None:
     assert found.n_iter == 200
 
 
+@pytest.mark.parametrize("scale", [2.0**-300, 2.0**300])
+def test_angular_moments_know_no_scale(scale: float) -> None:
+    x = sampled(True, 50, 1)
+    assert fourth_angular_moment(scale * x) == fourth_angular_moment(x)
+
+
 def test_ica_is_deterministic() -> None:
     x = sampled(False, 1_000, 3)
     first, second = ica(x, 2, seed=5), ica(x, 2, seed=5)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tests.argument_ranges import (
+    ABOVE_1,
+    BELOW_0,
+    BELOW_1,
+    BEYOND_0_TO_1,
+    Arguments,
+    Call,
+    refused,
+    taken,
+)
 from toysae.diagnostics.coefficient_errors import attenuation_factor, omitted_variable_coefficient
 from toysae.diagnostics.coefficient_stability import bootstrap_coefficients, estimators
 from toysae.diagnostics.coefficients import sign_errors
@@ -37,14 +46,10 @@ COMPONENTS = pca(X)
 COLLINEARITY = sparse_collinearity(CODES)
 BELSLEY = condition_indices(X)
 
-BELOW_0, ABOVE_0 = -5e-324, 5e-324
-BELOW_1, ABOVE_1 = math.nextafter(1, 0), math.nextafter(1, 2)
-BEYOND_0_TO_1 = (BELOW_0, ABOVE_1, math.nan)
 FROM_0_BELOW_1, BEYOND_THAT = (0.0, 0.5, BELOW_1), (BELOW_0, 1.0, math.nan)
 INFINITE = (math.inf, -math.inf, math.nan)
 
-Call = Callable[[Any], object]
-ARGUMENTS: dict[str, tuple[Call, tuple[Any, ...], tuple[Any, ...]]] = {
+ARGUMENTS: Arguments = {
     "attenuation variance": (
         lambda v: attenuation_factor(v, 1.0), (0.0, 1e300), (BELOW_0, math.inf, math.nan)
     ),
@@ -116,16 +121,12 @@ ARGUMENTS: dict[str, tuple[Call, tuple[Any, ...], tuple[Any, ...]]] = {
 }  # fmt: skip
 
 
-TAKEN = [(name, value) for name, (_, taken, _) in ARGUMENTS.items() for value in taken]
-REFUSED = [(name, value) for name, (_, _, refused) in ARGUMENTS.items() for value in refused]
+@taken(ARGUMENTS)
+def test_ends_of_the_range_are_taken(call: Call, value: Any) -> None:
+    call(value)
 
 
-@pytest.mark.parametrize(("name", "value"), TAKEN)
-def test_ends_of_the_range_are_taken(name: str, value: Any) -> None:
-    ARGUMENTS[name][0](value)
-
-
-@pytest.mark.parametrize(("name", "value"), REFUSED)
-def test_what_is_beyond_is_refused(name: str, value: Any) -> None:
+@refused(ARGUMENTS)
+def test_what_is_beyond_is_refused(call: Call, value: Any) -> None:
     with pytest.raises(ToysaeError):
-        ARGUMENTS[name][0](value)
+        call(value)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
+from tests.argument_ranges import (
+    ABOVE_0,
+    ABOVE_1,
+    BELOW_0,
+    BELOW_1,
+    BEYOND_0_TO_1,
+    FROM_0_TO_1,
+    INSIDE_0_1,
+    OUTSIDE_0_1,
+    Arguments,
+    Call,
+    refused,
+    taken,
+)
 from toysae.errors import ToysaeError
 from toysae.metrics import (
     chance,
@@ -42,18 +55,12 @@ DENSITY = density.density(ACTIVE)
 SCORE = composition.composed_score(E3, E3)
 LINKED = communities.cofiring_graph(CODES, level=0.999)
 
-BELOW_0, ABOVE_0 = -5e-324, 5e-324
-BELOW_1, ABOVE_1 = math.nextafter(1, 0), math.nextafter(1, 2)
-INSIDE_0_1, OUTSIDE_0_1 = (1e-9, 1 - 1e-9), (0.0, 1.0, -0.5, 1.5, math.nan)
-FROM_0_TO_1, BEYOND_0_TO_1 = (0.0, 0.5, 1.0), (BELOW_0, ABOVE_1, math.nan)
-
 
 def all_pairs_of(n: int) -> torch.Tensor:
     return torch.ones(n, n, dtype=torch.bool)
 
 
-Call = Callable[[Any], object]
-ARGUMENTS: dict[str, tuple[Call, tuple[Any, ...], tuple[Any, ...]]] = {
+ARGUMENTS: Arguments = {
     "wilson successes": (lambda k: uncertainty.wilson(k, 3), (0, 3), (-1, 4)),
     "wilson confidence": (lambda p: uncertainty.wilson(1, 3, p), INSIDE_0_1, OUTSIDE_0_1),
     "seed_interval confidence": (
@@ -233,16 +240,12 @@ ARGUMENTS: dict[str, tuple[Call, tuple[Any, ...], tuple[Any, ...]]] = {
 }  # fmt: skip
 
 
-TAKEN = [(name, value) for name, (_, taken, _) in ARGUMENTS.items() for value in taken]
-REFUSED = [(name, value) for name, (_, _, refused) in ARGUMENTS.items() for value in refused]
+@taken(ARGUMENTS)
+def test_ends_of_the_range_are_taken(call: Call, value: Any) -> None:
+    call(value)
 
 
-@pytest.mark.parametrize(("name", "value"), TAKEN)
-def test_ends_of_the_range_are_taken(name: str, value: Any) -> None:
-    ARGUMENTS[name][0](value)
-
-
-@pytest.mark.parametrize(("name", "value"), REFUSED)
-def test_what_is_beyond_is_refused(name: str, value: Any) -> None:
+@refused(ARGUMENTS)
+def test_what_is_beyond_is_refused(call: Call, value: Any) -> None:
     with pytest.raises(ToysaeError):
-        ARGUMENTS[name][0](value)
+        call(value)

@@ -81,7 +81,7 @@ class ScaledColumns(NamedTuple):
 
 def scale_columns(x: Tensor, *, centered: bool, eps: float) -> ScaledColumns:
     """Columns of `x [N, k]` at unit length, about their means or about the origin."""
-    deviations, means = center(x) if centered else (x, torch.zeros_like(x[0]))
+    deviations, means = center(x) if centered else (x, x.new_zeros(x.shape[1]))
     raw_lengths, lengths = x.norm(dim=0), deviations.norm(dim=0)
     varies = lengths > 4 * eps * raw_lengths
     return ScaledColumns(

@@ -78,7 +78,7 @@ def sparse_collinearity(
     dropped from the factor; its coefficients on them say which latents the relation holds.
 
     `2/3 m³` floating-point operations for the VIFs and `4/3 m³` for the eigenvalues; a little over
-    `8 m²` bytes and 8 bytes a firing beside the codes. On a GPU the eigenvalues are
+    `8 m²` bytes and 12 bytes a firing beside the codes. On a GPU the eigenvalues are
     torch's, on a copy of the matrix.
 
     Args:

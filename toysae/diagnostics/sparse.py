@@ -42,7 +42,7 @@ def sparse_regularized_vif(
     """VIF of the correlations of sparse latents, shrunk towards 0: `diag[((1 - λ) R + λ)⁻¹]`.
 
     As `ridge.regularized_vif`, from one Gram matrix and a factor for each share: `2/3 m³`
-    floating-point operations a share, a little over `8 m²` bytes and about 20 bytes a firing beside
+    floating-point operations a share, a little over `8 m²` bytes and about 25 bytes a firing beside
     the codes. Exact relations are finite, up to `1 / λ`: where the curve over `λ = 1e-6 ... 1e-3`
     moves, the VIF rests on the smallest eigenvalues alone.
 
@@ -92,7 +92,7 @@ def sparse_block_local_vif(
 
     As `local.block_local_vif`: exact within a connected component of `|phi| > threshold`, and a
     bound for what the other components add. Takes two Gram matrices one after the other, `8 m²`
-    bytes and about 25 a firing; and for each block of `k` latents up to `4/3 k³` floating-point
+    bytes and about 30 a firing; and for each block of `k` latents up to `4/3 k³` floating-point
     operations and `8 k²` bytes more: a single block is no faster than `large.sparse_collinearity`,
     and takes twice its memory. Half of what is reported as done are the Gram matrices, however
     large the blocks turn out. What correlations by chance add up to is about `m / sqrt N`: from 1

@@ -87,10 +87,8 @@ def principal_angles(
     Source: Bjorck and Golub 1973; computed by `scipy.linalg.subspace_angles`.
     """
     ours, theirs = (_basis(rows) for rows in unit_rows_of_pair(a, b, alive_a, alive_b))
-    angles = ours.new_zeros(0)
-    if len(ours) and len(theirs):
-        found = subspace_angles(ours.T.cpu().numpy(), theirs.T.cpu().numpy())
-        angles = torch.from_numpy(found.copy()).to(ours)
+    found = subspace_angles(ours.T.cpu().numpy(), theirs.T.cpu().numpy())
+    angles = torch.from_numpy(found.copy()).to(ours)
     return PrincipalAngles(angles, len(ours), len(theirs), a.shape[1])
 
 

@@ -83,8 +83,7 @@ def _walk_firings(codes: SparseCodes, upper: Tensor, work: Work) -> None:
     offsets, latents = codes.offsets.numpy(), codes.latents.numpy()
     values = codes.values.to(torch.promote_types(codes.values.dtype, torch.float32)).numpy()
     starts = np.concatenate([[0], codes.firings.numpy()]).cumsum()
-    index = np.int32 if len(values) <= np.iinfo(np.int32).max else np.int64
-    positions, samples = np.empty(len(values), index), np.empty(len(values), np.int32)
+    positions, samples = np.empty(len(values), np.int64), np.empty(len(values), np.int32)
     cursors = starts[:-1].copy()
     for first, last in _shares(offsets):
         list_firings(first, last, offsets, latents, cursors, positions, samples)

@@ -104,7 +104,7 @@ def jackknife_over_seeds(
     mean = float(np.mean(list(values.values()))) if values else math.nan
     half = math.nan
     without = [[v for pair, v in values.items() if seed not in pair] for seed in seeds]
-    if n > 2 and all(without):
+    if seeds and all(without):
         means = np.array([np.mean(left) for left in without])
         error = math.sqrt((n - 1) / n * float(((means - means.mean()) ** 2).sum()))
         half = _t_quantile(confidence, n) * error
