@@ -221,6 +221,12 @@ def main() -> None:
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
     everything = [m for path in sources() if arguments.only in str(path) for m in mutants_of(path)]
+    if not everything or arguments.mutants < 1:
+        parser.error(
+            f"{len(everything)} possible mistakes, {arguments.mutants} of them asked for: allowed "
+            "are --only with a part of a path below toysae/metrics or toysae/diagnostics, and "
+            "--mutants from 1"
+        )
     chosen = random.Random(arguments.seed).sample(
         everything, min(arguments.mutants, len(everything))
     )
